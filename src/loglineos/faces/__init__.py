@@ -1,0 +1,1 @@
+"""Faces: how people and programs meet the node. No rule of the house lives here."""

@@ -1,0 +1,1 @@
+"""Foreign bytes become drafts, and drafts become records, none of them lost."""

@@ -1,0 +1,1 @@
+"""Reading in the name of a viewer: timeline, lives, ghosts, distributions, followers."""

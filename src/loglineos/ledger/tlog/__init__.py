@@ -1,0 +1,1 @@
+"""Transparency logs as C2SP writes them: trees, tiles, notes, receipts, witnesses. Pure bytes."""

@@ -1,0 +1,1 @@
+"""Everything is checked from its rows up, and what is derived is told again."""

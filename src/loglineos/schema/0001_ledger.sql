@@ -1,0 +1,567 @@
+-- The ledger: one append-only registry per node, isolated by tenant, and what is derived from it.
+-- Roles exist already (database/roles.py): logline_owner owns, logline_appender writes,
+-- logline_app reads one tenant under row-level security, logline_reader reads every tenant.
+-- Every key starts with tenant_id, so that each table can be distributed by it.
+
+CREATE SCHEMA app AUTHORIZATION logline_owner;
+CREATE SCHEMA ledger AUTHORIZATION logline_owner;
+SET LOCAL ROLE logline_owner;
+GRANT USAGE ON SCHEMA app, ledger TO logline_app, logline_appender, logline_reader;
+
+-- Who is asking ---------------------------------------------------------------------------------
+
+CREATE FUNCTION app.current_user_id() RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+  AS $$ SELECT nullif(current_setting('app.user_id', true), '') $$;
+CREATE FUNCTION app.current_tenant_id() RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+  AS $$ SELECT nullif(current_setting('app.tenant_id', true), '') $$;
+CREATE FUNCTION app.current_actor_role() RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+  AS $$ SELECT nullif(current_setting('app.role', true), '') $$;
+-- Staff read what is visible to the house; couriers, clients and agents only what names them.
+CREATE FUNCTION app.is_staff() RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
+  AS $$ SELECT coalesce(app.current_actor_role() IN ('owner', 'manager', 'operator', 'auditor'), false) $$;
+-- The names under which a record may be shared with the one who asks: the actor, and the role.
+CREATE FUNCTION app.current_names() RETURNS text[] LANGUAGE sql STABLE PARALLEL SAFE
+  AS $$ SELECT array_remove(ARRAY[app.current_user_id(), 'role:' || app.current_actor_role()], NULL) $$;
+
+-- The registry ----------------------------------------------------------------------------------
+
+CREATE TABLE ledger.universal_registry (
+  tenant_id        text        NOT NULL,
+  id               uuid        NOT NULL,
+  seq              integer     NOT NULL,
+  entity_type      text        NOT NULL,
+  position         bigint      NOT NULL,
+  recorded_at      timestamptz NOT NULL,
+  who              text,
+  did              text,
+  "this"           text,
+  at               timestamptz NOT NULL,
+  confirmed_by     text,
+  if_ok            text,
+  if_doubt         text,
+  if_not           text,
+  status           text,
+  type             text,
+  tags             text[],
+  subsystem        text,
+  source_file      text,
+  details          jsonb,
+  valid            boolean,
+  ghost_reason     text,
+  parent_id        uuid,
+  related_to       uuid[],
+  trace_id         text,
+  span_id          text,
+  session_id       text,
+  cause_id         uuid,
+  branch           text,
+  owner_id         text,
+  visibility       text        NOT NULL,
+  shared_with      text[],
+  is_deleted       boolean     NOT NULL,
+  name             text,
+  description      text,
+  code             text,
+  code_hash        text,
+  language         text,
+  runtime          text,
+  version          text,
+  entrypoint       text,
+  effects          text[],
+  input            jsonb,
+  output           jsonb,
+  error            jsonb,
+  output_hash      text,
+  attempt          bigint,
+  max_attempts     bigint,
+  priority         bigint,
+  queue            text,
+  run_at           timestamptz,
+  lease_until      timestamptz,
+  worker           text,
+  idempotency_key  text,
+  simulated        boolean,
+  cron             text,
+  timezone         text,
+  catch_up         text,
+  duration_ms      bigint,
+  cost_micros      bigint,
+  currency         text,
+  model            text,
+  provider         text,
+  tokens_in        bigint,
+  tokens_out       bigint,
+  latency_ms       bigint,
+  score            double precision,
+  latitude         double precision,
+  longitude        double precision,
+  content_hash     text,
+  content_type     text,
+  size_bytes       bigint,
+  bucket           text,
+  object_key       text,
+  prev_hash        text,
+  curr_hash        text        NOT NULL,
+  signature        text        NOT NULL,
+  public_key       text        NOT NULL,
+  metadata         jsonb,
+  PRIMARY KEY (tenant_id, id, seq),
+  CONSTRAINT ur_position UNIQUE (tenant_id, position),
+  CONSTRAINT ck_append_only CHECK (seq >= 0 AND position >= 0),
+  CONSTRAINT ck_visibility CHECK (visibility IN ('private', 'tenant', 'public')),
+  CONSTRAINT ck_branch CHECK (branch IN ('ok', 'doubt', 'not')),
+  CONSTRAINT ck_only_a_ghost_lacks_who_or_this CHECK ((who IS NOT NULL AND "this" IS NOT NULL) OR status = 'ghost'),
+  CONSTRAINT ck_chain CHECK ((seq = 0) = (prev_hash IS NULL)),
+  CONSTRAINT ck_proof CHECK (length(curr_hash) = 64 AND length(signature) = 128 AND length(public_key) = 64)
+);
+
+-- Text that a person searches by: lower-case words without accents or punctuation. The long list of
+-- accents is only walked for text that has any (more bytes than characters).
+CREATE FUNCTION ledger.fold(words text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT CASE WHEN octet_length(words) = length(words)
+    THEN translate(lower(words), '_.:#/-@,;()', '           ')
+    ELSE translate(lower(words), '_.:#/-@,;()áàâãäéèêëíìîïóòôõöúùûüçñ', '           aaaaaeeeeiiiiooooouuuucn') END $$;
+-- Each word of a long text, cut to what an index can hold.
+CREATE FUNCTION ledger.cut_words(folded text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT array_agg(DISTINCT left(word, 500)) FROM unnest(string_to_array(folded, ' ')) AS word $$;
+-- What a record is found by: its words, its tags as '#tag', its exact columns as '=d' || did, and for
+-- those who are not staff the names that may read it. Lists too long to be indexed item by item are
+-- marked '#*' and '=x*'; whoever searches checks them in the row. '@casa/7' is the stretch of 32,768
+-- positions that it lies in: a search takes the nearest stretch first and leaves the others alone.
+CREATE FUNCTION ledger.search_terms(
+  tenant_id text, "position" bigint, who text, did text, this text, confirmed_by text, name text, tags text[], status text, type text,
+  entity_type text, owner_id text, visibility text, shared_with text[]
+) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT array_to_tsvector(array_remove(
+    CASE WHEN octet_length(concat(who, did, this, confirmed_by, name)) <= 2000
+      THEN string_to_array(ledger.fold(concat_ws(' ', who, did, this, confirmed_by, name)), ' ')
+      ELSE ledger.cut_words(ledger.fold(concat_ws(' ', who, did, this, confirmed_by, name))) END
+    || string_to_array(concat('@', tenant_id, '/', "position" >> 15,
+      CASE WHEN octet_length(array_to_string(tags, '')) > 1000 THEN E'\x01#*'
+        ELSE E'\x01#' || array_to_string(tags, E'\x01#') END,
+      E'\x01=d' || left(did, 500), E'\x01=s' || left(status, 500), E'\x01=t' || left(type, 500),
+      E'\x01=e' || left(entity_type, 500),
+      CASE WHEN owner_id IS DISTINCT FROM who THEN E'\x01=o' || left(owner_id, 500) END,
+      CASE WHEN visibility = 'public' THEN E'\x01=v' END,
+      CASE WHEN octet_length(array_to_string(shared_with, '')) > 1000 THEN E'\x01=x*'
+        ELSE E'\x01=x' || array_to_string(shared_with, E'\x01=x') END), E'\x01'), '')) $$;
+
+CREATE INDEX ur_who         ON ledger.universal_registry (tenant_id, who, position);
+CREATE INDEX ur_did         ON ledger.universal_registry (tenant_id, did, position);
+CREATE INDEX ur_status      ON ledger.universal_registry (tenant_id, status, position);
+CREATE INDEX ur_entity_type ON ledger.universal_registry (tenant_id, entity_type, position);
+CREATE INDEX ur_owner       ON ledger.universal_registry (tenant_id, owner_id, position) WHERE visibility = 'private';
+CREATE INDEX ur_trace       ON ledger.universal_registry (tenant_id, trace_id, position) WHERE trace_id IS NOT NULL;
+CREATE INDEX ur_parent      ON ledger.universal_registry (tenant_id, parent_id, position) WHERE parent_id IS NOT NULL;
+CREATE INDEX ur_cause       ON ledger.universal_registry (tenant_id, cause_id, position) WHERE cause_id IS NOT NULL;
+CREATE INDEX ur_related     ON ledger.universal_registry USING gin (related_to) WHERE related_to IS NOT NULL;
+CREATE INDEX ur_search      ON ledger.universal_registry
+  USING gin (ledger.search_terms(tenant_id, "position", who, did, "this", confirmed_by, name, tags, status,
+    type, entity_type, owner_id, visibility, shared_with)) WITH (gin_pending_list_limit = 1024);
+
+-- What is derived from the registry, in the same transaction; `logline rebuild` proves it equal.
+
+CREATE TABLE ledger.entity (
+  tenant_id       text        NOT NULL,
+  id              uuid        NOT NULL,
+  seq             integer     NOT NULL,
+  position        bigint      NOT NULL,
+  first_position  bigint      NOT NULL,
+  entity_type     text        NOT NULL,
+  status          text,
+  type            text,
+  who             text,
+  did             text,
+  "this"          text,
+  at              timestamptz NOT NULL,
+  confirmed_by    text,
+  ghost_reason    text,
+  owner_id        text,
+  visibility      text        NOT NULL,
+  shared_with     text[],
+  is_deleted      boolean     NOT NULL,
+  name            text,
+  queue           text,
+  priority        bigint,
+  run_at          timestamptz,
+  attempt         bigint,
+  max_attempts    bigint,
+  idempotency_key text,
+  curr_hash       text        NOT NULL,
+  PRIMARY KEY (tenant_id, id)
+);
+CREATE INDEX entity_status ON ledger.entity (tenant_id, status, position);
+CREATE INDEX entity_name   ON ledger.entity (tenant_id, entity_type, name) WHERE name IS NOT NULL;
+CREATE INDEX entity_queue  ON ledger.entity (tenant_id, queue, status, run_at) WHERE queue IS NOT NULL;
+
+-- Earliest and latest `at` of each 512 positions: turns a span of time into a span of positions.
+CREATE TABLE ledger.timeline_block (
+  tenant_id text        NOT NULL,
+  block     bigint      NOT NULL,
+  at_min    timestamptz NOT NULL,
+  at_max    timestamptz NOT NULL,
+  PRIMARY KEY (tenant_id, block)
+);
+
+-- Which key may sign for whom, and between which positions.
+CREATE TABLE ledger.actor_key (
+  tenant_id  text   NOT NULL,
+  public_key text   NOT NULL,
+  actor      text   NOT NULL,
+  role       text   NOT NULL,
+  custody    text   NOT NULL,
+  enrolled   bigint NOT NULL,
+  revoked    bigint,
+  PRIMARY KEY (tenant_id, public_key),
+  CONSTRAINT ck_custody CHECK (custody IN ('root', 'node', 'own', 'held'))
+);
+
+-- The log ---------------------------------------------------------------------------------------
+
+-- The head of each tenant's log. Its row lock orders appends; `size` is the next position.
+CREATE TABLE ledger.log_head (
+  tenant_id    text        NOT NULL PRIMARY KEY,
+  size         bigint      NOT NULL,
+  root         bytea       NOT NULL,
+  keys_changed bigint      NOT NULL DEFAULT 0,
+  updated_at   timestamptz NOT NULL,
+  CONSTRAINT ck_head CHECK (size >= 0 AND length(root) = 32)
+);
+
+-- Full tiles only (256 hashes of 32 bytes); a partial tile is computed from the rows after it.
+CREATE TABLE ledger.tile (
+  tenant_id text     NOT NULL,
+  level     smallint NOT NULL,
+  index     bigint   NOT NULL,
+  root      bytea    NOT NULL,
+  hashes    bytea    NOT NULL,
+  PRIMARY KEY (tenant_id, level, index),
+  CONSTRAINT ck_tile CHECK (length(root) = 32 AND length(hashes) = 8192)
+);
+ALTER TABLE ledger.tile ALTER COLUMN hashes SET STORAGE EXTERNAL;
+
+CREATE TABLE ledger.checkpoint (
+  tenant_id text        NOT NULL,
+  size      bigint      NOT NULL,
+  root      bytea       NOT NULL,
+  note      text        NOT NULL,
+  signed_at timestamptz NOT NULL,
+  PRIMARY KEY (tenant_id, size)
+);
+
+CREATE TABLE ledger.cosignature (
+  tenant_id text        NOT NULL,
+  size      bigint      NOT NULL,
+  witness   text        NOT NULL,
+  line      text        NOT NULL,
+  signed_at timestamptz NOT NULL,
+  PRIMARY KEY (tenant_id, size, witness)
+);
+
+-- The entries of the root log (tenant_id '@root'): one signed checkpoint of one tenant each.
+CREATE TABLE ledger.root_entry (
+  tenant_id     text   NOT NULL,
+  position      bigint NOT NULL,
+  source_tenant text   NOT NULL,
+  source_size   bigint NOT NULL,
+  entry         bytea  NOT NULL,
+  PRIMARY KEY (tenant_id, position),
+  CONSTRAINT root_entry_source UNIQUE (tenant_id, source_tenant, source_size)
+);
+
+-- The latest checkpoint of each foreign log that this node is a witness for.
+CREATE TABLE ledger.witnessed_log (
+  tenant_id  text        NOT NULL,
+  origin     text        NOT NULL,
+  size       bigint      NOT NULL,
+  root       bytea       NOT NULL,
+  note       text        NOT NULL,
+  updated_at timestamptz NOT NULL,
+  PRIMARY KEY (tenant_id, origin)
+);
+
+-- The keys of personal fields, outside the log: destroying the row forgets the person.
+CREATE TABLE ledger.subject_key (
+  tenant_id  text        NOT NULL,
+  key_id     uuid        NOT NULL,
+  subject    text        NOT NULL,
+  wrapped    bytea       NOT NULL,
+  created_at timestamptz NOT NULL,
+  PRIMARY KEY (tenant_id, key_id),
+  CONSTRAINT subject_key_subject UNIQUE (tenant_id, subject)
+);
+
+-- Nothing that was written changes --------------------------------------------------------------
+
+CREATE FUNCTION ledger.no_updates() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'ledger.% is append-only: % is not allowed', TG_TABLE_NAME, TG_OP
+    USING ERRCODE = 'restrict_violation', HINT = 'undo by appending another record';
+END; $$;
+
+CREATE TRIGGER ur_no_update BEFORE UPDATE OR DELETE ON ledger.universal_registry
+  FOR EACH ROW EXECUTE FUNCTION ledger.no_updates();
+CREATE TRIGGER ur_no_truncate BEFORE TRUNCATE ON ledger.universal_registry
+  FOR EACH STATEMENT EXECUTE FUNCTION ledger.no_updates();
+CREATE TRIGGER tile_no_update BEFORE UPDATE OR DELETE ON ledger.tile
+  FOR EACH ROW EXECUTE FUNCTION ledger.no_updates();
+CREATE TRIGGER tile_no_truncate BEFORE TRUNCATE ON ledger.tile
+  FOR EACH STATEMENT EXECUTE FUNCTION ledger.no_updates();
+CREATE TRIGGER checkpoint_no_update BEFORE UPDATE OR DELETE ON ledger.checkpoint
+  FOR EACH ROW EXECUTE FUNCTION ledger.no_updates();
+CREATE TRIGGER checkpoint_no_truncate BEFORE TRUNCATE ON ledger.checkpoint
+  FOR EACH STATEMENT EXECUTE FUNCTION ledger.no_updates();
+CREATE TRIGGER cosignature_no_update BEFORE UPDATE OR DELETE ON ledger.cosignature
+  FOR EACH ROW EXECUTE FUNCTION ledger.no_updates();
+CREATE TRIGGER cosignature_no_truncate BEFORE TRUNCATE ON ledger.cosignature
+  FOR EACH STATEMENT EXECUTE FUNCTION ledger.no_updates();
+CREATE TRIGGER root_entry_no_update BEFORE UPDATE OR DELETE ON ledger.root_entry
+  FOR EACH ROW EXECUTE FUNCTION ledger.no_updates();
+CREATE TRIGGER root_entry_no_truncate BEFORE TRUNCATE ON ledger.root_entry
+  FOR EACH STATEMENT EXECUTE FUNCTION ledger.no_updates();
+
+-- Who may read and write ------------------------------------------------------------------------
+
+GRANT SELECT ON ledger.universal_registry, ledger.entity, ledger.timeline_block, ledger.log_head,
+  ledger.tile, ledger.checkpoint, ledger.cosignature, ledger.actor_key TO logline_app;
+GRANT SELECT ON ledger.universal_registry, ledger.entity, ledger.timeline_block, ledger.log_head,
+  ledger.tile, ledger.checkpoint, ledger.cosignature, ledger.actor_key, ledger.root_entry,
+  ledger.witnessed_log TO logline_reader;
+GRANT SELECT, INSERT ON ledger.universal_registry, ledger.tile, ledger.checkpoint,
+  ledger.cosignature, ledger.root_entry TO logline_appender;
+GRANT SELECT, INSERT, UPDATE ON ledger.log_head, ledger.witnessed_log TO logline_appender;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.entity, ledger.timeline_block, ledger.actor_key
+  TO logline_appender;
+GRANT SELECT, INSERT, DELETE ON ledger.subject_key TO logline_appender;
+
+ALTER TABLE ledger.universal_registry ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.entity             ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.timeline_block     ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.actor_key          ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.log_head           ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.tile               ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.checkpoint         ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.cosignature        ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.root_entry         ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.witnessed_log      ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.subject_key        ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+
+-- SELECT: what is public, what I own or am named in, and for staff what the house may see.
+CREATE POLICY ur_select_policy ON ledger.universal_registry FOR SELECT TO logline_app USING (
+  visibility = 'public'
+  OR (tenant_id = (SELECT app.current_tenant_id()) AND (
+       (visibility = 'tenant' AND (SELECT app.is_staff()))
+    OR owner_id = (SELECT app.current_user_id())
+    OR who = (SELECT app.current_user_id())
+    OR confirmed_by = (SELECT app.current_user_id())
+    OR shared_with && (SELECT app.current_names()))));
+-- INSERT: kept from the Bluebook for any role that is ever granted INSERT; today only the appender is.
+CREATE POLICY ur_insert_policy ON ledger.universal_registry FOR INSERT TO logline_app WITH CHECK (
+  owner_id = (SELECT app.current_user_id()) AND tenant_id = (SELECT app.current_tenant_id()));
+CREATE POLICY entity_select_policy ON ledger.entity FOR SELECT TO logline_app USING (
+  visibility = 'public'
+  OR (tenant_id = (SELECT app.current_tenant_id()) AND (
+       (visibility = 'tenant' AND (SELECT app.is_staff()))
+    OR owner_id = (SELECT app.current_user_id())
+    OR who = (SELECT app.current_user_id())
+    OR confirmed_by = (SELECT app.current_user_id())
+    OR shared_with && (SELECT app.current_names()))));
+CREATE POLICY timeline_block_app ON ledger.timeline_block FOR SELECT TO logline_app USING (tenant_id = (SELECT app.current_tenant_id()));
+CREATE POLICY actor_key_app      ON ledger.actor_key      FOR SELECT TO logline_app USING (tenant_id = (SELECT app.current_tenant_id()));
+CREATE POLICY log_head_app       ON ledger.log_head       FOR SELECT TO logline_app USING (tenant_id = (SELECT app.current_tenant_id()));
+CREATE POLICY tile_app           ON ledger.tile           FOR SELECT TO logline_app USING (tenant_id = (SELECT app.current_tenant_id()));
+CREATE POLICY checkpoint_app     ON ledger.checkpoint     FOR SELECT TO logline_app USING (tenant_id = (SELECT app.current_tenant_id()));
+CREATE POLICY cosignature_app    ON ledger.cosignature    FOR SELECT TO logline_app USING (tenant_id = (SELECT app.current_tenant_id()));
+
+-- The appender and the reader are the node itself; grants above say what each may do.
+CREATE POLICY ur_node             ON ledger.universal_registry FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
+CREATE POLICY entity_node         ON ledger.entity         FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
+CREATE POLICY timeline_block_node ON ledger.timeline_block FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
+CREATE POLICY actor_key_node      ON ledger.actor_key      FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
+CREATE POLICY log_head_node       ON ledger.log_head       FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
+CREATE POLICY tile_node           ON ledger.tile           FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
+CREATE POLICY checkpoint_node     ON ledger.checkpoint     FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
+CREATE POLICY cosignature_node    ON ledger.cosignature    FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
+CREATE POLICY root_entry_node     ON ledger.root_entry     FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
+CREATE POLICY witnessed_log_node  ON ledger.witnessed_log  FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
+CREATE POLICY subject_key_node    ON ledger.subject_key    FOR ALL TO logline_appender USING (true) WITH CHECK (true);
+
+-- The timeline ----------------------------------------------------------------------------------
+
+CREATE VIEW ledger.visible_timeline WITH (security_invoker = true) AS
+  SELECT ur.*, ur.at AS "when" FROM ledger.universal_registry ur WHERE ur.is_deleted = false;
+GRANT SELECT ON ledger.visible_timeline TO logline_app, logline_appender, logline_reader;
+
+-- Search under row-level security: `@@` is not leak-proof, so the planner would not use its index for
+-- a role that is subject to policies. These functions run as the owner, apply the same rule as
+-- ur_select_policy inside, in the tenant of the session only, and return positions; the caller joins
+-- them with the registry, where the policy is applied once more.
+CREATE POLICY ur_search_policy ON ledger.universal_registry FOR SELECT TO logline_owner USING (true);
+CREATE POLICY entity_search_policy ON ledger.entity FOR SELECT TO logline_owner USING (true);
+
+-- One term as tsquery wants it written.
+CREATE FUNCTION ledger.quoted_term(term text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT '''' || replace(replace(term, '\', '\\'), '''', '''''') || '''' $$;
+
+-- The index side of a search; it may find too much (cut terms, long lists), never too little.
+CREATE FUNCTION ledger.search_query(
+  words text[], prefixes text[], tags text[], by_who text, by_did text, by_this text, by_status text,
+  by_type text, by_entity_type text
+) RETURNS tsquery LANGUAGE sql STABLE SET search_path = pg_catalog, ledger, app AS $$
+  SELECT string_agg(part, ' & ')::tsquery FROM (
+    SELECT ledger.quoted_term(left(word, 500)) AS part FROM unnest(words) AS word
+    UNION ALL SELECT ledger.quoted_term(left(prefix, 500)) || ':*' FROM unnest(prefixes) AS prefix
+    UNION ALL SELECT '(''#*'' | ' || ledger.quoted_term('#' || left(tag, 500)) || ')' FROM unnest(tags) AS tag
+    UNION ALL SELECT ledger.quoted_term(code || left(value, 500)) FROM (VALUES
+      ('=d', by_did), ('=s', by_status), ('=t', by_type), ('=e', by_entity_type)
+    ) AS exact (code, value) WHERE value IS NOT NULL
+    -- An exact text is found by its two most telling words, and compared in the row.
+    UNION ALL SELECT ledger.quoted_term(left(word, 500))
+      FROM unnest(ARRAY[by_who, by_this]) AS value, LATERAL (
+        SELECT word FROM unnest(string_to_array(ledger.fold(value), ' ')) AS word WHERE word <> ''
+        ORDER BY word ~ '[0-9]' DESC, length(word) DESC LIMIT 2) AS telling
+    UNION ALL SELECT '(''=v'' | ''=x*''' || coalesce(
+        ' | ' || ledger.quoted_term('=o' || left(app.current_user_id(), 500)) || ' | (' ||
+        (SELECT string_agg(ledger.quoted_term(left(word, 500)), ' & ')
+         FROM unnest(string_to_array(ledger.fold(app.current_user_id()), ' ')) AS word
+         WHERE word <> '') || ')', '') || coalesce(
+        (SELECT string_agg(' | ' || ledger.quoted_term('=x' || name), '')
+         FROM unnest(app.current_names()) AS name), '') || ')'
+      WHERE NOT app.is_staff()
+        AND (app.current_user_id() IS NULL OR ledger.fold(app.current_user_id()) ~ '[^ ]')
+  ) AS parts $$;
+
+-- Positions in order: by walking where matches are dense, then by the index, a stretch of positions at
+-- a time while that yields enough, and at last all that is left. The index alone would fetch every
+-- match of a frequent word; a walk alone would never meet a rare one.
+CREATE FUNCTION ledger.search_positions(
+  words text[], prefixes text[], tags text[], by_who text, by_did text, by_this text, by_status text,
+  by_type text, by_entity_type text, at_from timestamptz, at_before timestamptz,
+  position_from bigint, position_before bigint, only_latest boolean, newest_first boolean,
+  rows_max integer
+) RETURNS SETOF bigint LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, ledger, app SET jit = off SET work_mem = '16MB'
+SET max_parallel_workers_per_gather = 0 SET enable_indexscan = on SET enable_seqscan = off AS $$
+DECLARE
+  tenant text := app.current_tenant_id();
+  plain text[] := coalesce(array_remove(string_to_array(ledger.fold(array_to_string(words, ' ')), ' '), ''), '{}');
+  opened text[] := '{}';
+  patterns text[];
+  span text[];
+  statement text;
+  has_words text := '';
+  in_order text := ' ORDER BY r.position ' || CASE WHEN newest_first THEN 'DESC' ELSE 'ASC' END || ' LIMIT $4';
+  query tsquery;
+  near tsquery;
+  low bigint := greatest(position_from, 0);
+  high bigint;
+  first_of bigint;
+  before bigint;
+  width bigint := 512;
+  walked bigint := 0;
+  tries integer := 0;
+  found integer := 0;
+  more integer;
+BEGIN
+  SELECT r.position + 1 INTO high FROM ledger.universal_registry r
+    WHERE r.tenant_id = tenant ORDER BY r.position DESC LIMIT 1;
+  high := least(high, position_before);
+  IF high IS NULL OR low >= high OR rows_max < 1 THEN RETURN; END IF;
+  FOR i IN 1 .. coalesce(array_length(prefixes, 1), 0) LOOP
+    span := array_remove(string_to_array(ledger.fold(prefixes[i]), ' '), '');
+    IF cardinality(span) > 0 THEN
+      plain := plain || span[1:cardinality(span) - 1];
+      opened := opened || span[cardinality(span)];
+    END IF;
+  END LOOP;
+  patterns := ARRAY(SELECT '% ' || replace(replace(w, '\', '\\'), '%', '\%') || ' %' FROM unnest(plain) w)
+    || ARRAY(SELECT '% ' || replace(replace(w, '\', '\\'), '%', '\%') || '%' FROM unnest(opened) w);
+  IF cardinality(patterns) > 0 THEN
+    has_words := ' AND ('' '' || ledger.fold(concat_ws('' '', r.who, r.did, r."this", r.confirmed_by, r.name))'
+      || ' || '' '') LIKE ALL ($14)';
+  END IF;
+  statement := 'SELECT r.position FROM ledger.universal_registry r'
+    || ' WHERE r.tenant_id = $1 AND r.position >= $2 AND r.position < $3 AND NOT r.is_deleted'
+    || CASE WHEN by_who IS NULL THEN '' ELSE ' AND r.who = $5' END
+    || CASE WHEN by_did IS NULL THEN '' ELSE ' AND r.did = $6' END
+    || CASE WHEN by_this IS NULL THEN '' ELSE ' AND r."this" = $7' END
+    || CASE WHEN by_status IS NULL THEN '' ELSE ' AND r.status = $8' END
+    || CASE WHEN by_type IS NULL THEN '' ELSE ' AND r.type = $9' END
+    || CASE WHEN by_entity_type IS NULL THEN '' ELSE ' AND r.entity_type = $10' END
+    || CASE WHEN at_from IS NULL THEN '' ELSE ' AND r.at >= $11' END
+    || CASE WHEN at_before IS NULL THEN '' ELSE ' AND r.at < $12' END
+    || CASE WHEN coalesce(cardinality(tags), 0) = 0 THEN '' ELSE ' AND r.tags @> $13' END
+    || ' AND (r.visibility = ''public'' OR (r.visibility = ''tenant'' AND (SELECT app.is_staff()))'
+    || '   OR r.owner_id = (SELECT app.current_user_id()) OR r.who = (SELECT app.current_user_id())'
+    || '   OR r.confirmed_by = (SELECT app.current_user_id()) OR r.shared_with && (SELECT app.current_names()))'
+    || CASE WHEN only_latest THEN ' AND r.seq = (SELECT e.seq FROM ledger.entity e'
+       || ' WHERE e.tenant_id = $1 AND e.id = r.id)' ELSE '' END;
+  -- Walk the nearest 512 positions, and on where matches are dense or little is left. At the edge of a
+  -- span of time most positions lie outside it (records told late): walk until 300 lie inside.
+  IF has_words <> '' AND (at_from IS NOT NULL OR at_before IS NOT NULL) THEN
+    EXECUTE 'SELECT abs($5 - r.position) FROM ledger.universal_registry r WHERE r.tenant_id = $1'
+      || ' AND r.position >= $2 AND r.position < $3 AND ($6 IS NULL OR r.at >= $6) AND ($7 IS NULL OR r.at < $7)'
+      || replace(in_order, 'LIMIT $4', 'OFFSET 300 LIMIT 1')
+      INTO width
+      USING tenant, CASE WHEN newest_first THEN greatest(low, high - 16384) ELSE low END,
+        CASE WHEN newest_first THEN high ELSE least(high, low + 16384) END, NULL,
+        CASE WHEN newest_first THEN high ELSE low END, at_from, at_before;
+    width := greatest(coalesce(width, 0), 512);
+  END IF;
+  WHILE low < high AND width > 0 LOOP
+    first_of := CASE WHEN newest_first THEN greatest(low, high - width) ELSE low END;
+    before := CASE WHEN newest_first THEN high ELSE least(high, low + width) END;
+    RETURN QUERY EXECUTE statement || has_words || in_order
+      USING tenant, first_of, before, rows_max - found, by_who, by_did, by_this, by_status, by_type,
+        by_entity_type, at_from, at_before, tags, patterns;
+    GET DIAGNOSTICS more = ROW_COUNT;
+    found := found + more;
+    walked := walked + before - first_of;
+    IF newest_first THEN high := first_of; ELSE low := before; END IF;
+    IF found >= rows_max THEN RETURN; END IF;
+    width := CASE WHEN high - low <= 512 THEN 512
+      WHEN walked <= 2000 AND found * 40 > walked THEN 2 * (rows_max - found) * walked / found ELSE 0 END;
+  END LOOP;
+  IF low >= high THEN RETURN; END IF;
+  query := ledger.search_query(plain, opened, tags, by_who, by_did, by_this, by_status, by_type, by_entity_type);
+  IF query IS NULL OR numnode(query) = 0 THEN
+    RETURN QUERY EXECUTE statement || has_words || in_order
+      USING tenant, low, high, rows_max - found, by_who, by_did, by_this, by_status, by_type,
+        by_entity_type, at_from, at_before, tags, patterns;
+    RETURN;
+  END IF;
+  PERFORM set_config('enable_indexscan', 'off', true);
+  -- The index holds words whole, so only words that it cuts or marks need the row's own text.
+  IF EXISTS (SELECT 1 FROM unnest(plain || opened) w WHERE length(w) > 500 OR left(w, 1) IN ('=', '@')) THEN
+    statement := statement || has_words;
+  END IF;
+  -- One index alone answers: what another index could answer too is written so that it cannot.
+  statement := regexp_replace(statement, 'AND r\.(who|did|status|type|entity_type) =', 'AND (r.\1 || '''') =', 'g');
+  statement := replace(replace(statement, 'r.position >= $2', 'r.position + 0 >= $2'), 'r.position < $3', 'r.position + 0 < $3');
+  statement := statement || ' AND ledger.search_terms(r.tenant_id, r.position, r.who, r.did, r."this",'
+    || ' r.confirmed_by, r.name, r.tags, r.status, r.type, r.entity_type, r.owner_id, r.visibility,'
+    || ' r.shared_with) @@ $15';
+  WHILE low < high LOOP
+    tries := tries + 1;
+    first_of := CASE WHEN newest_first THEN greatest(low, (high - 1) >> 15 << 15) ELSE low END;
+    before := CASE WHEN newest_first THEN high ELSE least(high, ((low >> 15) + 1) << 15) END;
+    near := query && ledger.quoted_term('@' || tenant || '/' || (first_of >> 15))::tsquery;
+    -- All at once only where much is left: the whole index then finds less than its stretches would.
+    IF tries > 1 AND high - low > 200000 AND (more < 10 OR tries > 6 OR cardinality(opened) > 0) THEN
+      first_of := low;
+      before := high;
+      near := query;
+    END IF;
+    RETURN QUERY EXECUTE statement || in_order
+      USING tenant, first_of, before, rows_max - found, by_who, by_did, by_this, by_status, by_type,
+        by_entity_type, at_from, at_before, tags, patterns, near;
+    GET DIAGNOSTICS more = ROW_COUNT;
+    found := found + more;
+    IF found >= rows_max THEN RETURN; END IF;
+    IF newest_first THEN high := first_of; ELSE low := before; END IF;
+  END LOOP;
+END; $$;
+REVOKE ALL ON FUNCTION ledger.search_positions, ledger.search_query FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger.search_positions TO logline_app, logline_reader;
+
+RESET ROLE;
