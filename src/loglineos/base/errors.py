@@ -3,7 +3,9 @@
     LoglineError
     ├── InvalidInput            what was given cannot be read or kept; names field, shape, remedy
     │   ├── TooLarge            over a named limit
-    │   └── UnknownName         a status, type, gesture, filter or option that does not exist
+    │   ├── UnknownName         a status, type, gesture, filter or option that does not exist
+    │   ├── ValueRefused        a value that may not cross into or out of the sandbox
+    │   └── ProgramRefused      code that cannot be published: names each line and its rewrite
     ├── NotFound                no such record, tenant, actor, key, checkpoint or file
     │   └── UnknownTenant
     ├── Conflict                (id, seq) is taken by other bytes, or the chain does not fit
@@ -11,13 +13,17 @@
     │   ├── MoveNotAllowed      this status does not follow from that one
     │   ├── KeyNotTrusted       unknown, revoked or foreign key; unsafe key
     │   ├── SignatureBroken     the signature or hash does not fit the bytes
-    │   └── Forbidden           the caller's role may not do this
+    │   ├── Forbidden           the caller's role may not do this
+    │   └── NotGranted          code asks for an effect that it did not declare or was not granted
     ├── Unavailable             not now; retryable
     │   ├── Pushback            too many appends in flight; retry after `retry_after_s`
     │   ├── ReadOnly            the disk is full: reading works, writing resumes by itself
-    │   └── DatabaseUnavailable the database does not answer
+    │   ├── DatabaseUnavailable the database does not answer
+    │   └── RunnerLost          the sandbox's process is gone; the journal has what was done
     ├── LogBehind               the database is behind its guard or witness: signing is refused
     ├── VerificationFailed      a proof, record, tree or file does not hold
+    │   └── Diverged            a replay asked for something else than its journal says
+    ├── ProgramFailed           code of the house raised, or passed a limit of the sandbox
     ├── Misconfigured           settings, keys or rights of this node are wrong
     └── Unexpected              a fault of ours that no other error names
 
@@ -133,6 +139,25 @@ class UnknownTenant(NotFound):
     )
 
 
+class ValueRefused(InvalidInput):
+    """A value may not cross the sandbox's boundary. Fields: `field` (path), `shape`, `reason`."""
+
+    code = "value_refused"
+    remedy = Text(
+        "use só JSON: null, booleanos, números, textos, listas e objetos (e bytes, datas UTC e Decimal)",
+        "use JSON only: null, booleans, numbers, texts, lists and objects (and bytes, UTC times and Decimal)",
+    )
+
+
+class ProgramRefused(InvalidInput):
+    """Code that cannot be published. Fields: `field`, `shape`, `reason`, `findings` (one a line)."""
+
+    code = "program_refused"
+    remedy = Text(
+        "reescreva as linhas apontadas: {findings}", "rewrite the lines named: {findings}"
+    )
+
+
 class Conflict(LoglineError):
     """(id, seq) is taken by other bytes, or the chain does not fit. Fields: `id`, `seq`, `head`."""
 
@@ -203,6 +228,19 @@ class Forbidden(Refused):
     remedy = Text("peça a quem tem esse direito", "ask someone who has that right")
 
 
+class NotGranted(Refused):
+    """Code asks for an effect that is not its own. Fields: `effect`, `function`, `reason`."""
+
+    code = "not_granted"
+    sentence = Text(
+        "{function} não pode usar {effect}: {reason}", "{function} may not use {effect}: {reason}"
+    )
+    remedy = Text(
+        "declare o efeito na função e peça à casa que o conceda no manifesto",
+        "declare the effect in the function and have the house grant it in the manifest",
+    )
+
+
 class Unavailable(LoglineError):
     """Not now. Fields: `reason`, `retry_after_s`."""
 
@@ -243,6 +281,15 @@ class DatabaseUnavailable(Unavailable):
     )
 
 
+class RunnerLost(Unavailable):
+    """The sandbox's process is gone. Fields: `reason`, `retry_after_s`."""
+
+    code = "runner_lost"
+    sentence = Text(
+        "o processo da caixa de areia acabou: {reason}", "the sandbox's process is gone: {reason}"
+    )
+
+
 class LogBehind(LoglineError):
     """The database is behind its guard or witness. Fields: `origin`, `ours`, `theirs`, `keeper`."""
 
@@ -271,6 +318,31 @@ class VerificationFailed(LoglineError):
     remedy = Text(
         "guarde uma cópia do que tem, não escreva mais, e compare com um recibo ou testemunha",
         "keep a copy of what you have, write no more, and compare with a receipt or a witness",
+    )
+
+
+class Diverged(VerificationFailed):
+    """A replay parted from its journal. Fields: `execution`, `step`, `expected`, `found`."""
+
+    code = "diverged"
+    sentence = Text(
+        "a execução {execution} divergiu no passo {step}: o diário diz {expected}, o código pediu {found}",
+        "execution {execution} diverged at step {step}: the journal says {expected}, the code asked {found}",
+    )
+    remedy = Text(
+        "repita com a versão do código e do motor que o registo da execução indica",
+        "replay with the version of code and engine that the execution's record names",
+    )
+
+
+class ProgramFailed(LoglineError):
+    """Code of the house raised or passed a limit. Fields: `function`, `kind`, `reason`, `where`."""
+
+    code = "program_failed"
+    sentence = Text("{function} falhou ({kind}): {reason}", "{function} failed ({kind}): {reason}")
+    remedy = Text(
+        "veja {where} no código da função",
+        "look at {where} in the function's code",
     )
 
 
