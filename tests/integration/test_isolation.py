@@ -26,6 +26,7 @@ APP_ROLES = tuple(role for role in ROLES if role != "service")
 TABLES = (
     "universal_registry", "entity", "timeline_block", "actor_key", "log_head", "tile",
     "checkpoint", "cosignature", "root_entry", "witnessed_log", "subject_key",
+    "job", "cursor", "worker", "snapshot",
 )  # fmt: skip
 APPEND_ONLY = ("universal_registry", "tile", "checkpoint", "cosignature", "root_entry")
 SECRET = "segredo da pensão"

@@ -114,3 +114,39 @@ async def test_a_tenant_that_does_not_exist_is_said_so(house):
     connection = await house.connect()
     await house.writer.append([Draft(**NINE)], tenant="casa")
     assert (await rebuild(connection, tenant="casa")).is_equal
+
+
+async def test_what_waits_to_run_is_derived_from_the_life_of_each_execution(house):
+    scheduled = await house.add(entity_type="execution", status="scheduled", queue="default")
+    sleeping = await house.add(entity_type="execution", status="scheduled", queue="cozinha")
+    await house.add(
+        id=sleeping.id, seq=1, entity_type="execution", status="waiting", queue="cozinha"
+    )
+    done = await house.add(entity_type="execution", status="scheduled", queue="default")
+    await house.add(id=done.id, seq=1, entity_type="execution", status="complete", queue="default")
+    await house.add(status="scheduled", queue="default")  # a line of the house is no job
+    reader = await house.connect("logline_reader")
+    rows = await (
+        await reader.execute(
+            "SELECT id, status, due_at = 'infinity' FROM ledger.job WHERE tenant_id = 'casa'"
+        )
+    ).fetchall()
+    assert sorted(rows) == sorted(
+        [(scheduled.id, "scheduled", False), (sleeping.id, "waiting", True)]
+    )
+    assert (await rebuild(reader, tenant="casa")).is_equal
+    admin = await house.connect("postgres")
+    await admin.execute("UPDATE ledger.job SET status = 'queued' WHERE id = %s", [scheduled.id])
+    await admin.execute("DELETE FROM ledger.job WHERE id = %s", [sleeping.id])
+    connection = await house.connect()
+    report = await rebuild(connection, tenant="casa", write=True)
+    assert report.jobs_wrong == 2
+    assert {d.key for d in report.differences} == {str(scheduled.id), str(sleeping.id)}
+    assert (await rebuild(connection, tenant="casa")).is_equal
+    assert sorted(
+        await (
+            await reader.execute(
+                "SELECT id, status, due_at = 'infinity' FROM ledger.job WHERE tenant_id = 'casa'"
+            )
+        ).fetchall()
+    ) == sorted(rows)

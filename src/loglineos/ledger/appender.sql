@@ -89,6 +89,32 @@ FROM ledger.universal_registry r
 WHERE e.tenant_id = %(tenant)s AND r.tenant_id = %(tenant)s AND r.id = e.id AND r.seq = 0
   AND r.position = ANY(%(superseded)s::bigint[]);
 
+-- name: derive_jobs
+-- What waits to run, of the executions just inserted: the latest event of each. A run that goes on
+-- keeps its lease; one that rests or is tried again is free to be taken, at its time.
+WITH latest AS (
+SELECT tenant_id, id, seq, position, queue, status, priority, run_at, name, idempotency_key
+FROM ledger.universal_registry
+WHERE tenant_id = %(tenant)s AND position >= %(position_from)s AND position < %(position_before)s
+  AND entity_type = 'execution' AND NOT (position = ANY(%(superseded)s::bigint[]))
+), ended AS (
+DELETE FROM ledger.job j USING latest l
+WHERE j.tenant_id = %(tenant)s AND j.id = l.id
+  AND (l.queue IS NULL OR l.status NOT IN ('scheduled', 'queued', 'running', 'waiting'))
+)
+INSERT INTO ledger.job AS j (
+  tenant_id, id, seq, position, queue, status, priority, due_at, name, key)
+SELECT tenant_id, id, seq, position, queue, status, coalesce(priority, 0),
+  coalesce(run_at, CASE WHEN status = 'waiting' THEN 'infinity' ELSE %(now)s END), name, idempotency_key
+FROM latest
+WHERE queue IS NOT NULL AND status IN ('scheduled', 'queued', 'running', 'waiting')
+ON CONFLICT (tenant_id, id) DO UPDATE SET
+  seq = EXCLUDED.seq, position = EXCLUDED.position, queue = EXCLUDED.queue, status = EXCLUDED.status,
+  priority = EXCLUDED.priority, name = EXCLUDED.name, key = EXCLUDED.key,
+  due_at = CASE WHEN EXCLUDED.status = 'running' THEN j.due_at ELSE EXCLUDED.due_at END,
+  lease_until = CASE WHEN EXCLUDED.status = 'running' THEN j.lease_until END,
+  worker = CASE WHEN EXCLUDED.status = 'running' THEN j.worker END;
+
 -- name: insert_tile
 -- Keep a tile that has become full; it never changes again.
 INSERT INTO ledger.tile (tenant_id, level, index, root, hashes)

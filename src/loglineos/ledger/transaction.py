@@ -32,6 +32,8 @@ from loglineos.ledger.trust import KeyTerm, Trust
 
 _SQL: Final = Queries.load("loglineos.ledger", "appender.sql")
 _CHUNK_ROWS: Final = 250
+EXECUTION: Final = "execution"
+"""The entity type whose unfinished lives are kept in `ledger.job`."""
 Connection = psycopg.AsyncConnection[Any]
 Statement = tuple[Any, Any]
 
@@ -346,6 +348,8 @@ def _derived_statements(
     plan: TenantPlan, full: Sequence[FullTile], moved: dict[str, Any]
 ) -> list[Statement]:
     statements: list[Statement] = [(_SQL["derive_and_move"], moved)]
+    if any(sealed.record.entity_type == EXECUTION for sealed in plan.rows):
+        statements.append((_SQL["derive_jobs"], moved))
     if plan.superseded:
         superseded = {"tenant": plan.tenant, "superseded": plan.superseded}
         statements.append((_SQL["first_positions"], superseded))

@@ -194,6 +194,57 @@ CREATE INDEX entity_status ON ledger.entity (tenant_id, status, position);
 CREATE INDEX entity_name   ON ledger.entity (tenant_id, entity_type, name) WHERE name IS NOT NULL;
 CREATE INDEX entity_queue  ON ledger.entity (tenant_id, queue, status, run_at) WHERE queue IS NOT NULL;
 
+-- What waits to run or runs: derived from the registry (each execution with a queue whose latest event
+-- is scheduled, queued, running or waiting). `due_at` is when somebody may take it ('infinity': when it
+-- is woken). The lease of who works on it is operational and no record: it is lost with no harm.
+CREATE TABLE ledger.job (
+  tenant_id   text        NOT NULL,
+  id          uuid        NOT NULL,
+  seq         integer     NOT NULL,
+  position    bigint      NOT NULL,
+  queue       text        NOT NULL,
+  status      text        NOT NULL,
+  priority    bigint      NOT NULL,
+  due_at      timestamptz NOT NULL,
+  name        text,
+  key         text,
+  lease_until timestamptz,
+  worker      text,
+  claimed_at  timestamptz,
+  claims      integer     NOT NULL DEFAULT 0,
+  PRIMARY KEY (tenant_id, id)
+) WITH (fillfactor = 50);
+CREATE INDEX job_due ON ledger.job (tenant_id, queue, priority, due_at, position);
+CREATE INDEX job_key ON ledger.job (tenant_id, key) WHERE key IS NOT NULL;
+
+-- Operational, no record: how far each follower of a log has read, which workers live (tenant '@node'),
+-- and paused runs as their engine left them (a cache: the journal in the registry has it all).
+CREATE TABLE ledger.cursor (
+  tenant_id  text        NOT NULL,
+  name       text        NOT NULL,
+  position   bigint      NOT NULL,
+  updated_at timestamptz NOT NULL,
+  PRIMARY KEY (tenant_id, name)
+);
+CREATE TABLE ledger.worker (
+  tenant_id  text        NOT NULL,
+  id         text        NOT NULL,
+  started_at timestamptz NOT NULL,
+  seen_at    timestamptz NOT NULL,
+  about      jsonb       NOT NULL,
+  PRIMARY KEY (tenant_id, id)
+);
+CREATE TABLE ledger.snapshot (
+  tenant_id text        NOT NULL,
+  id        uuid        NOT NULL,
+  step      integer     NOT NULL,
+  engine    text        NOT NULL,
+  mac       bytea       NOT NULL,
+  body      bytea       NOT NULL,
+  kept_at   timestamptz NOT NULL,
+  PRIMARY KEY (tenant_id, id)
+);
+
 -- Earliest and latest `at` of each 512 positions: turns a span of time into a span of positions.
 CREATE TABLE ledger.timeline_block (
   tenant_id text        NOT NULL,
@@ -333,6 +384,9 @@ GRANT SELECT, INSERT, UPDATE ON ledger.log_head, ledger.witnessed_log TO logline
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.entity, ledger.timeline_block, ledger.actor_key
   TO logline_appender;
 GRANT SELECT, INSERT, DELETE ON ledger.subject_key TO logline_appender;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.job, ledger.cursor, ledger.worker, ledger.snapshot
+  TO logline_appender;
+GRANT SELECT ON ledger.job, ledger.cursor, ledger.worker TO logline_reader;
 
 ALTER TABLE ledger.universal_registry ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE ledger.entity             ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -345,6 +399,10 @@ ALTER TABLE ledger.cosignature        ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL
 ALTER TABLE ledger.root_entry         ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE ledger.witnessed_log      ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE ledger.subject_key        ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.job                ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.cursor             ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.worker             ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.snapshot           ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 
 -- SELECT: what is public, what I own or am named in, and for staff what the house may see.
 CREATE POLICY ur_select_policy ON ledger.universal_registry FOR SELECT TO logline_app USING (
@@ -385,6 +443,10 @@ CREATE POLICY cosignature_node    ON ledger.cosignature    FOR ALL TO logline_ap
 CREATE POLICY root_entry_node     ON ledger.root_entry     FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
 CREATE POLICY witnessed_log_node  ON ledger.witnessed_log  FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
 CREATE POLICY subject_key_node    ON ledger.subject_key    FOR ALL TO logline_appender USING (true) WITH CHECK (true);
+CREATE POLICY job_node            ON ledger.job            FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
+CREATE POLICY cursor_node         ON ledger.cursor         FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
+CREATE POLICY worker_node         ON ledger.worker         FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
+CREATE POLICY snapshot_node       ON ledger.snapshot       FOR ALL TO logline_appender USING (true) WITH CHECK (true);
 
 -- The timeline ----------------------------------------------------------------------------------
 

@@ -53,6 +53,10 @@ SELECT create_distributed_table('ledger.cosignature', 'tenant_id', colocate_with
 SELECT create_distributed_table('ledger.root_entry', 'tenant_id', colocate_with => 'ledger.universal_registry');
 SELECT create_distributed_table('ledger.witnessed_log', 'tenant_id', colocate_with => 'ledger.universal_registry');
 SELECT create_distributed_table('ledger.subject_key', 'tenant_id', colocate_with => 'ledger.universal_registry');
+SELECT create_distributed_table('ledger.job', 'tenant_id', colocate_with => 'ledger.universal_registry');
+SELECT create_distributed_table('ledger.cursor', 'tenant_id', colocate_with => 'ledger.universal_registry');
+SELECT create_distributed_table('ledger.worker', 'tenant_id', colocate_with => 'ledger.universal_registry');
+SELECT create_distributed_table('ledger.snapshot', 'tenant_id', colocate_with => 'ledger.universal_registry');
 
 -- Nothing that was written changes, on the shards too.
 CREATE TRIGGER ur_no_update BEFORE UPDATE OR DELETE ON ledger.universal_registry

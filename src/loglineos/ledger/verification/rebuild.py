@@ -1,7 +1,7 @@
 """Rebuild: what is derived from the registry, told again from it, compared and, if asked, repaired.
 
-Derived are the latest event of each entity, the span of time of each block of positions, and the
-terms of keys. Always holds: the registry is only read; a repair is one transaction under the lock
+Derived are the latest event of each entity, the span of time of each block of positions, what waits
+to run, and the terms of keys. Always holds: the registry is only read; a repair is one transaction under the lock
 of the tenant's head, so nothing is appended meanwhile; a repeat of a repair finds nothing.
 """
 
@@ -21,7 +21,7 @@ from loglineos.ledger.trust import KeyTerm, Trust
 
 _SQL: Final = Queries.load("loglineos.ledger.verification", "rebuild.sql")
 Connection = psycopg.AsyncConnection[Any]
-Table = Literal["entity", "timeline_block", "actor_key"]
+Table = Literal["entity", "timeline_block", "job", "actor_key"]
 
 DIFFERENCES_MAX: Final = 100
 """Differences that a report names; the others are only counted."""
@@ -48,6 +48,7 @@ class RebuildReport(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     entities_wrong: int
     blocks_wrong: int
+    jobs_wrong: int
     keys_wrong: int
     differences: tuple[Difference, ...]
     is_repaired: bool
@@ -55,7 +56,7 @@ class RebuildReport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_equal(self) -> bool:
         """Whether everything that was kept was what the registry tells."""
-        return not (self.entities_wrong or self.blocks_wrong or self.keys_wrong)
+        return not (self.entities_wrong or self.blocks_wrong or self.jobs_wrong or self.keys_wrong)
 
 
 async def rebuild(connection: Connection, *, tenant: str, write: bool = False) -> RebuildReport:
@@ -95,21 +96,25 @@ async def _rebuild(connection: Connection, tenant: str, *, write: bool) -> Rebui
         raise UnknownTenant(which=tenant)
     entities = await _differing(connection, "find_wrong_entities", named)
     blocks = await _differing(connection, "find_wrong_blocks", named)
+    jobs = await _differing(connection, "find_wrong_jobs", named)
     told, kept = await _terms(connection, named)
     keys = sorted(key for key in told.keys() | kept.keys() if told.get(key) != kept.get(key))
     if write:
         await _put(connection, "entities", "ids", [row[0] for row in entities], named)
         await _put(connection, "blocks", "blocks", [row[0] for row in blocks], named)
+        await _put(connection, "jobs", "ids", [row[0] for row in jobs], named)
         await _put_terms(connection, [told[key] for key in keys if key in told], keys, named)
     return RebuildReport(
         tenant=tenant,
         size=int(row[0]),
         entities_wrong=len(entities),
         blocks_wrong=len(blocks),
+        jobs_wrong=len(jobs),
         keys_wrong=len(keys),
         differences=(
             *(_difference("entity", *one) for one in entities[:DIFFERENCES_MAX]),
             *(_difference("timeline_block", *one) for one in blocks[:DIFFERENCES_MAX]),
+            *(_difference("job", *one) for one in jobs[:DIFFERENCES_MAX]),
             *(
                 _difference("actor_key", key, _fields(told.get(key)), _fields(kept.get(key)))
                 for key in keys[:DIFFERENCES_MAX]

@@ -54,6 +54,28 @@ FROM told FULL JOIN kept ON kept.block = told.block
 WHERE told IS DISTINCT FROM kept
 ORDER BY 1;
 
+-- name: find_wrong_jobs
+-- What waits to run, told and kept. When it is due and who holds a lease is operational, not derived.
+WITH latest AS (
+  SELECT DISTINCT ON (r.id) r.id, r.seq, r.position, r.queue, r.status,
+    coalesce(r.priority, 0) AS priority, r.name, r.idempotency_key AS key
+  FROM ledger.universal_registry r
+  WHERE r.tenant_id = %(tenant)s AND r.entity_type = 'execution'
+  ORDER BY r.id, r.seq DESC
+), told AS (
+  SELECT l.id, l.seq, l.position, l.queue, l.status, l.priority, l.name, l.key
+  FROM latest l
+  WHERE l.queue IS NOT NULL AND l.status IN ('scheduled', 'queued', 'running', 'waiting')
+), kept AS (
+  SELECT j.id, j.seq, j.position, j.queue, j.status, j.priority, j.name, j.key
+  FROM ledger.job j
+  WHERE j.tenant_id = %(tenant)s
+)
+SELECT coalesce(told.id, kept.id) AS id, row_to_json(told) AS told, row_to_json(kept) AS kept
+FROM told FULL JOIN kept ON kept.id = told.id
+WHERE told IS DISTINCT FROM kept
+ORDER BY 1;
+
 -- name: key_records
 -- What tells the keys of a house, in order: its founding and every record of a key.
 SELECT r.*
@@ -102,6 +124,25 @@ JOIN ledger.universal_registry r ON r.tenant_id = %(tenant)s
   AND r.position >= wanted.block * %(block_positions)s
   AND r.position < (wanted.block + 1) * %(block_positions)s
 GROUP BY r.tenant_id, wanted.block;
+
+-- name: drop_jobs
+-- Wrong jobs go, and their leases with them: whoever works on one finds that it moved on.
+DELETE FROM ledger.job
+WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s::uuid[]);
+
+-- name: put_jobs
+-- The named jobs as the registry tells them, free to be taken at their time.
+INSERT INTO ledger.job (tenant_id, id, seq, position, queue, status, priority, due_at, name, key)
+SELECT tenant_id, id, seq, position, queue, status, coalesce(priority, 0),
+  coalesce(run_at, CASE WHEN status = 'waiting' THEN 'infinity' ELSE recorded_at END), name,
+  idempotency_key
+FROM (
+  SELECT DISTINCT ON (r.id) r.*
+  FROM ledger.universal_registry r
+  WHERE r.tenant_id = %(tenant)s AND r.id = ANY(%(ids)s::uuid[]) AND r.entity_type = 'execution'
+  ORDER BY r.id, r.seq DESC
+) AS latest
+WHERE queue IS NOT NULL AND status IN ('scheduled', 'queued', 'running', 'waiting');
 
 -- name: drop_terms
 -- Wrong terms of keys go.

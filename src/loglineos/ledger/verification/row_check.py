@@ -7,22 +7,24 @@ holds: rows are judged in the order of positions, and the first fault is the one
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final
+from uuid import UUID
 
+import msgspec
 import orjson
 from blake3 import blake3
 
 from loglineos.base.clock import rfc3339
 from loglineos.base.errors import LoglineError
 from loglineos.base.language import Text
-from loglineos.ledger.columns import COLUMN_NAMES, COLUMNS, column_list
+from loglineos.ledger.columns import COLUMN_NAMES, COLUMNS
 from loglineos.ledger.record import NOT_HASHED, Record
 from loglineos.ledger.rows import record_of
-from loglineos.ledger.seal import DOMAIN, bytes_of, leaf_of_row
+from loglineos.ledger.seal import DOMAIN, bytes_of
 from loglineos.ledger.signature import verify
 from loglineos.ledger.tlog.merkle import leaf_hash
 from loglineos.ledger.trust import KeyTerm, Trust
@@ -30,8 +32,27 @@ from loglineos.ledger.verification.lies import Lie, What, words_of
 
 PAGE_ROWS: Final = 2_048
 
+_HASHED_NAMES: Final = tuple(sorted(name for name in COLUMN_NAMES if name not in NOT_HASHED))
+_PROOF_NAMES: Final = ("position", "recorded_at", "curr_hash", "signature")
+_SELECTED: Final = (*_HASHED_NAMES, *_PROOF_NAMES)
+_HASHED: Final = len(_HASHED_NAMES)
+_READ: Final = len(_SELECTED)
+_SQL_TYPES: Final = {column.name: column.sql_type for column in COLUMNS}
+_AS_TEXT: Final = ("uuid", "jsonb")
+
+
+def _select_list() -> str:
+    """Write the columns in the order of their hashed names; ids and JSON as their text.
+
+    That is the order of the canonical bytes, and of text nothing is made that is not needed.
+    """
+    return ", ".join(
+        f'r."{name}"' + ("::text" if _SQL_TYPES[name] in _AS_TEXT else "") for name in _SELECTED
+    )
+
+
 READ_PAGE: Final = f"""
-SELECT {column_list("r.")}, b.seq, b.curr_hash
+SELECT {_select_list()}, b.seq, b.curr_hash
 FROM ledger.universal_registry r
 LEFT JOIN LATERAL (
   SELECT p.seq, p.curr_hash
@@ -46,11 +67,11 @@ WHERE r.tenant_id = %(tenant)s
 ORDER BY r.position
 """  # noqa: S608 - the names of our own columns
 """A page of rows, each with the event of its entity that came before it: one probe of the primary
-key a row, whatever the planner knows about the table. JSON columns come as they were sent: bytes.
+key a row, whatever the planner knows about the table.
 """
 
 READ_KEY_ROWS: Final = f"""
-SELECT {column_list("r.")}
+SELECT {_select_list()}
 FROM ledger.universal_registry r
 WHERE r.tenant_id = %(tenant)s AND r.entity_type IN ('tenant', 'key')
   AND r.position > %(after)s AND r.position < %(size)s
@@ -59,24 +80,15 @@ LIMIT %(rows_max)s
 """  # noqa: S608 - the names of our own columns
 """What defines who may sign, in order."""
 
-_AT: Final = {name: index for index, name in enumerate(COLUMN_NAMES)}
-_HASHED_NAMES: Final = tuple(name for name in COLUMN_NAMES if name not in NOT_HASHED)
-_hashed: Final = itemgetter(*(_AT[name] for name in _HASHED_NAMES))
-_leaf_columns: Final = itemgetter(
-    *(_AT[name] for name in ("id", "seq", "curr_hash", "public_key", "signature", "recorded_at"))
+_Hashed: Final[Any] = msgspec.defstruct(
+    "_Hashed", [(name, Any, None) for name in _HASHED_NAMES], omit_defaults=True
 )
-_proof: Final = itemgetter(
-    *(_AT[name] for name in ("position", "id", "seq", "entity_type", "who")),
-    *(_AT[name] for name in ("prev_hash", "curr_hash", "signature", "public_key")),
-)
-_JSON_NAMES: Final = tuple(c.name for c in COLUMNS if c.sql_type == "jsonb")
-_FLOAT_NAMES: Final = tuple(c.name for c in COLUMNS if c.sql_type == "double precision")
-_JSON_AT: Final = tuple(_AT[name] for name in _JSON_NAMES)
-_METADATA_AT: Final = _AT["metadata"]
-_SPARE_TIMES: Final = ("run_at", "lease_until")
-_NOT_PLAIN: Final = re.compile(rb"(?:^|[:,] |\[)-?(?:[0-9]{16}|[0-9]+\.)|[\xee-\xff]")
-"""Where jsonb text may hold what orjson writes unlike RFC 8785: fractions, integers of more than
-15 digits, keys beyond U+D7FF. Too wide on purpose: the strict way then decides."""
+"""The hashed columns of a row, made of its first values as they come."""
+
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+_columns_of: Final = itemgetter(*(_SELECTED.index(name) for name in COLUMN_NAMES))
+_JSON_AT: Final = tuple(i for i, c in enumerate(COLUMNS) if c.sql_type == "jsonb")
+_ID_AT: Final = tuple(i for i, c in enumerate(COLUMNS) if c.sql_type == "uuid")
 _UNREADABLE: Final = (LoglineError, ValueError, TypeError, OverflowError)
 
 
@@ -90,28 +102,37 @@ class RowCheck:
         ends = {term.enrolled for term in terms} | {t.revoked for t in terms if t.revoked}
         self._changes = sorted(ends)
         self._epoch = -1
-        self._may_sign: set[tuple[str, str | None, str] | None] = set()
+        self._may_sign: set[tuple[str | None, ...] | None] = set()
+        self._keys: dict[str, bytes] = {}
+        self._recorded_at: tuple[datetime | None, str] = (None, "")
 
     def check(self, row: Sequence[Any], expected: int) -> Lie | bytes:
         """Judge one row of `READ_PAGE` that should stand at `expected`; return its leaf hash."""
-        position, _, seq, entity_type, who, prev, curr, signature, key = _proof(row)
+        position, recorded_at, curr_hash, signature, prior_seq, prior_hash = row[_HASHED:]
         if position != expected:
             return _misplaced(self._tenant, expected, position)
-        prior_seq, prior_hash = row[-2], row[-1]
-        if seq != (0 if prior_seq is None else prior_seq + 1) or prev != prior_hash:
+        hashed = _Hashed(*row[:_HASHED])
+        is_next = hashed.seq == (0 if prior_seq is None else prior_seq + 1)
+        if not is_next or hashed.prev_hash != prior_hash:
             return self._lie(row, "chain", _CHAIN)
-        digest = self._digest(row, curr)
+        digest = self._digest(row, hashed, curr_hash)
         if isinstance(digest, Lie):
             return digest
-        if not _is_signed(key, signature, digest):
+        if not self._is_signed(hashed.public_key, signature, digest):
             return self._lie(row, "signature", _SIGNATURE)
-        refusal = self._refusal(row, position, entity_type, who, key)
+        refusal = self._refusal(row, hashed, position)
         if refusal is not None:
             return self._lie(row, "key", refusal)
-        return leaf_hash(leaf_of_row(self._tenant, _leaf_columns(row)))
+        return leaf_hash(
+            (
+                f'{{"at":"{self._told(recorded_at)}","hash":"{curr_hash}","id":"{hashed.id}",'
+                f'"key":"{hashed.public_key}","seq":{hashed.seq},"sig":"{signature}",'
+                f'"tenant":"{self._tenant}","v":1}}'
+            ).encode()
+        )
 
-    def _digest(self, row: Sequence[Any], curr_hash: str) -> bytes | Lie:
-        quick = _quick_bytes(row)
+    def _digest(self, row: Sequence[Any], hashed: Any, curr_hash: str) -> bytes | Lie:
+        quick = _quick_bytes(hashed)
         if quick is not None:
             digest = blake3(quick).digest()
             if digest.hex() == curr_hash:
@@ -122,17 +143,30 @@ class RowCheck:
             return self._lie(row, "record", words_of(cause))
         return digest if digest.hex() == curr_hash else self._lie(row, "record", _HASH)
 
-    def _refusal(
-        self, row: Sequence[Any], position: int, entity_type: str, who: str | None, key: str
-    ) -> Text | None:
-        """Say why the key may not sign this row; one question for each key and person."""
+    def _is_signed(self, key: str, signature: str, digest: bytes) -> bool:
+        try:
+            public = self._keys.get(key)
+            if public is None:
+                public = self._keys[key] = bytes.fromhex(key)
+            return verify(public, bytes.fromhex(signature), DOMAIN + digest)
+        except ValueError:
+            return False
+
+    def _told(self, recorded_at: datetime) -> str:
+        """Write the time of recording, which all rows of one append share."""
+        known, told = self._recorded_at
+        if recorded_at != known:
+            told = rfc3339(recorded_at)
+            self._recorded_at = (recorded_at, told)
+        return told
+
+    def _refusal(self, row: Sequence[Any], hashed: Any, position: int) -> Text | None:
+        """Say why the key may not sign this row; each question is asked once between changes."""
         epoch = bisect_right(self._changes, position - 1)
         if epoch != self._epoch:
             self._epoch = epoch
             self._may_sign.clear()
-        # Some are judged by more than signer, person and type: each of these on its own.
-        is_alone = position == 0 or entity_type == "key" or b'"by"' in (row[_METADATA_AT] or b"")
-        question = None if is_alone else (key, who, entity_type)
+        question = _question(hashed) if position else None
         if question in self._may_sign:
             return None
         try:
@@ -144,24 +178,27 @@ class RowCheck:
         return None
 
     def _lie(self, row: Sequence[Any], what: What, reason: Text) -> Lie:
-        position, identity, seq = _proof(row)[:3]
+        position, hashed = row[_HASHED], _Hashed(*row[:_HASHED])
         return Lie(
             tenant=self._tenant,
             what=what,
-            where=f"{position} ({identity}/{seq})",
+            where=f"{position} ({hashed.id}/{hashed.seq})",
             reason=reason,
             position=position,
-            id=str(identity),
-            seq=seq,
+            id=hashed.id,
+            seq=hashed.seq,
         )
 
 
 def record_in(row: Sequence[Any]) -> Record:
-    """Make the record of a row of `READ_PAGE`."""
-    values = list(row[: len(COLUMN_NAMES)])
+    """Make the record of a row of `READ_PAGE` or `READ_KEY_ROWS`."""
+    values = list(_columns_of(row))
     for at in _JSON_AT:
         if values[at] is not None:
             values[at] = orjson.loads(values[at])
+    for at in _ID_AT:
+        if values[at] is not None:
+            values[at] = UUID(values[at])
     return record_of(values)
 
 
@@ -185,35 +222,45 @@ def _misplaced(tenant: str, expected: int, found: int) -> Lie:
     return Lie(tenant=tenant, what="position", where=str(found), reason=_TWICE, position=found)
 
 
-def _quick_bytes(row: Sequence[Any]) -> bytes | None:
-    payload = {
-        name: value
-        for name, value in zip(_HASHED_NAMES, _hashed(row), strict=True)
-        if value is not None
-    }
-    payload["at"] = rfc3339(payload["at"])
-    for name in _SPARE_TIMES:
-        if name in payload:
-            payload[name] = rfc3339(payload[name])
-    for name in _FLOAT_NAMES:
-        if name in payload:
-            return None
-    for name in _JSON_NAMES:
-        if name in payload:
-            if _NOT_PLAIN.search(payload[name]):
-                return None
-            payload[name] = orjson.loads(payload[name])
+def _quick_bytes(hashed: Any) -> bytes | None:
+    """Write the hashed columns in one go, as canonical bytes are but for rare numbers and keys.
+
+    The JSON columns are parsed on the way. A time with whole seconds is given its six decimals.
+    """
     try:
-        return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
-    except TypeError:
+        if hashed.details is not None:
+            hashed.details = orjson.loads(hashed.details)
+        if hashed.metadata is not None:
+            hashed.metadata = orjson.loads(hashed.metadata)
+        if hashed.input is not None:
+            hashed.input = orjson.loads(hashed.input)
+        if hashed.output is not None:
+            hashed.output = orjson.loads(hashed.output)
+        if hashed.error is not None:
+            hashed.error = orjson.loads(hashed.error)
+        if not hashed.at.microsecond:
+            hashed.at = rfc3339(hashed.at)
+        if hashed.run_at is not None:
+            hashed.run_at = rfc3339(hashed.run_at)
+        if hashed.lease_until is not None:
+            hashed.lease_until = rfc3339(hashed.lease_until)
+        return _encode(hashed)
+    except (*_UNREADABLE, msgspec.MsgspecError, RecursionError):
         return None
 
 
-def _is_signed(key: str, signature: str, digest: bytes) -> bool:
-    try:
-        return verify(bytes.fromhex(key), bytes.fromhex(signature), DOMAIN + digest)
-    except ValueError:
-        return False
+def _question(hashed: Any) -> tuple[str | None, ...] | None:
+    """Tell all that the answer to "may this key sign this?" depends on; None: ask each time."""
+    if hashed.entity_type == "key":
+        return None
+    asked = (hashed.public_key, hashed.who, hashed.entity_type)
+    told = hashed.metadata
+    if told is None or "by" not in told:
+        return asked
+    by, gesture = told["by"], told.get("gesture")
+    if type(by) is not str or type(gesture) is not str:
+        return None
+    return (*asked, by, gesture, "first" if hashed.seq == 0 else "later")
 
 
 _CHAIN: Final = Text(

@@ -14,7 +14,6 @@ from typing import Any, Final, TypeAlias
 import msgspec
 import psycopg
 from psycopg import sql
-from psycopg.types.json import set_json_loads
 
 from loglineos.base.errors import LoglineError
 from loglineos.base.language import Text
@@ -67,18 +66,13 @@ class SpanResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def connect(dsn: str, role: str | None) -> Connection:
-    """Open a connection that reads for a verification; its JSON comes as bytes."""
+    """Open a connection that reads for a verification."""
     connection: Connection = psycopg.connect(dsn, autocommit=True, connect_timeout=10)
-    set_json_loads(_as_sent, connection)
     if role is not None:
         connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
     connection.execute("SET timezone = 'UTC'")
     connection.execute("SET application_name = 'logline verify'")
     return connection
-
-
-def _as_sent(data: str | bytes) -> bytes:
-    return data.encode() if isinstance(data, str) else bytes(data)
 
 
 def check_span_in_worker(dsn: str, role: str | None, span: Span) -> SpanResult:
