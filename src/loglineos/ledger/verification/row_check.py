@@ -34,9 +34,10 @@ PAGE_ROWS: Final = 2_048
 
 _HASHED_NAMES: Final = tuple(sorted(name for name in COLUMN_NAMES if name not in NOT_HASHED))
 _PROOF_NAMES: Final = ("position", "recorded_at", "curr_hash", "signature")
-_SELECTED: Final = (*_HASHED_NAMES, *_PROOF_NAMES)
+SELECTED: Final = (*_HASHED_NAMES, *_PROOF_NAMES)
+"""The columns of `READ_PAGE`, in its order; two of the event before follow them."""
 _HASHED: Final = len(_HASHED_NAMES)
-_READ: Final = len(_SELECTED)
+_READ: Final = len(SELECTED)
 _SQL_TYPES: Final = {column.name: column.sql_type for column in COLUMNS}
 _AS_TEXT: Final = ("uuid", "jsonb")
 
@@ -47,7 +48,7 @@ def _select_list() -> str:
     That is the order of the canonical bytes, and of text nothing is made that is not needed.
     """
     return ", ".join(
-        f'r."{name}"' + ("::text" if _SQL_TYPES[name] in _AS_TEXT else "") for name in _SELECTED
+        f'r."{name}"' + ("::text" if _SQL_TYPES[name] in _AS_TEXT else "") for name in SELECTED
     )
 
 
@@ -86,7 +87,7 @@ _Hashed: Final[Any] = msgspec.defstruct(
 """The hashed columns of a row, made of its first values as they come."""
 
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
-_columns_of: Final = itemgetter(*(_SELECTED.index(name) for name in COLUMN_NAMES))
+_columns_of: Final = itemgetter(*(SELECTED.index(name) for name in COLUMN_NAMES))
 _JSON_AT: Final = tuple(i for i, c in enumerate(COLUMNS) if c.sql_type == "jsonb")
 _ID_AT: Final = tuple(i for i, c in enumerate(COLUMNS) if c.sql_type == "uuid")
 _UNREADABLE: Final = (LoglineError, ValueError, TypeError, OverflowError)
