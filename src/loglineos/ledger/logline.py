@@ -17,9 +17,29 @@ from loglineos.ledger.record import NINE, Draft, Record
 from loglineos.ledger.status import STATUSES
 
 NOT_ACTS: Final[frozenset[str]] = frozenset(
-    {"tenant", "actor", "key", "forgetting", "function", "manifest", "policy", "schedule", "prompt"}
+    {
+        "tenant",
+        "actor",
+        "key",
+        "forgetting",
+        "function",
+        "manifest",
+        "policy",
+        "schedule",
+        "prompt",
+        "prelude",
+        "queue",
+        "execution",
+        "step",
+        "boot_event",
+        "policy_violation",
+        "policy_cursor",
+        "status_patch",
+        "metric",
+    }
 )
-"""Entity types that define or administer; every other record claims an act and is a LogLine."""
+"""Entity types that define, administer, or are the runtime's own bookkeeping; every other record
+claims an act and is a LogLine."""
 
 TYPES: Final[frozenset[str]] = frozenset(
     {"system", "human", "llm", "ghost", "webhook", "intent", "contract"}
