@@ -89,13 +89,13 @@ class Database:
         )
 
     async def pool(self, role: str, *, name: str, max_size: int = 8) -> Pool:
-        """Open a pool in a role. What the node itself asks (READER) has an index each time."""
+        """Open a pool in a role. What the node itself asks has an index each time; APP may scan."""
         return await open_pool(
             self.dsn(role),
             name=f"logline {name}",
             role=self.set_role(role),
             max_size=max_size,
-            limits=Limits(scans_tables=role != READER),
+            limits=Limits(scans_tables=role == APP),
         )
 
 
@@ -165,6 +165,15 @@ class Node:
             guard=Guard(self.settings.guard_folder),
             workers=workers,
         )
+
+    @asynccontextmanager
+    async def work_pool(self) -> AsyncIterator[Pool]:
+        """Open a pool for what is kept beside the registry: leases, cursors, who works."""
+        pool = await self.database.pool(APPENDER, name="work", max_size=4)
+        try:
+            yield pool
+        finally:
+            await pool.close()
 
     async def grown(self) -> AsyncGenerator[str, None]:
         """Yield the name of a tenant whenever its log has grown, whoever appended. Only hints."""
