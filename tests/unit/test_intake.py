@@ -146,6 +146,26 @@ def test_a_key_told_twice_keeps_both_values() -> None:
     assert whole.value == {"$json": '{"who":"a","who":"b"}'}
 
 
+@pytest.mark.parametrize("spaces", ["", " ", "\t", "\n", "\r", " \t\r\n"])
+@pytest.mark.parametrize("text", ['"x"', '"\\":"', '"a\\" :"', '"a : b"'])
+def test_a_key_told_twice_is_found_whatever_stands_around_it(spaces: str, text: str) -> None:
+    once = f'{{"a":{text},"b":2,"c"{spaces}:3}}'
+    assert read_json(once.encode()).value == json.loads(once)
+    twice = f'{{"a":{text},"b":2,"a"{spaces}:3}}'
+    assert read_json(twice.encode()).escaped == ("",)
+
+
+@given(
+    pairs=st.lists(st.tuples(st.sampled_from(["a", 'a":', "é"]), st.text(max_size=3)), max_size=4)
+)
+def test_a_key_is_told_once_exactly_when_nothing_is_escaped(pairs: list[tuple[str, str]]) -> None:
+    text = "{" + ",".join(f"{json.dumps(key)}:{json.dumps(said)}" for key, said in pairs) + "}"
+    reading = read_json(text.encode())
+    is_kept = len(dict(pairs)) == len(pairs) and "\0" not in "".join(said for _, said in pairs)
+    assert (reading.escaped == ()) is is_kept
+    assert unescape(reading.value) == dict(pairs)
+
+
 def test_text_that_is_no_json_becomes_a_ghost_that_carries_it() -> None:
     first, second, third = items(b'{"who": "a"\n[1]\r\n\xff\x00 caf\xc3\xa9\n\n', "jsonl")
     assert [i.line for i in (first, second, third)] == [1, 2, 3]

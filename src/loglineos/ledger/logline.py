@@ -45,6 +45,8 @@ TYPES: Final[frozenset[str]] = frozenset(
     {"system", "human", "llm", "ghost", "webhook", "intent", "contract"}
 )
 
+_WHOLE_STATUSES: Final = (STATUSES.keys() - {"ghost"}) | {None}
+_WHOLE_TYPES: Final = TYPES | {None}
 _PLACE: Final = ("id", "seq", "tenant_id")
 """Where a record goes is the ledger's to say; a place that did not fit is kept, and no fault."""
 
@@ -115,7 +117,7 @@ def judge(draft: Draft) -> Draft:
         return draft
     if draft.status is not None and not draft.status.strip():
         draft = msgspec.structs.replace(draft, status=None)
-    faults = faults_of(draft)
+    faults = () if _is_surely_whole(draft) else faults_of(draft)
     if not faults:
         return msgspec.structs.replace(
             draft, valid=True, status=draft.status or "valid", ghost_reason=None
@@ -139,6 +141,23 @@ def judge(draft: Draft) -> Draft:
         ghost_reason=reason_of(by_kind, "pt"),
         details=details or None,
         metadata={**(draft.metadata or {}), "faults": by_kind},
+    )
+
+
+def _is_surely_whole(draft: Draft) -> bool:
+    """Tell at once that an ordinary act has no fault; False says only that one must look closer."""
+    texts = (
+        draft.who, draft.did, draft.this, draft.confirmed_by, draft.if_ok, draft.if_doubt,
+        draft.if_not,
+    )  # fmt: skip
+    return (
+        None not in texts
+        and "" not in texts
+        and draft.at is not None
+        and draft.status in _WHOLE_STATUSES
+        and draft.type in _WHOLE_TYPES
+        and (draft.details is None or "given" not in draft.details)
+        and not any(map(str.isspace, texts))  # type: ignore[arg-type] # none of them is None
     )
 
 

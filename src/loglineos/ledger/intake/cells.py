@@ -10,8 +10,10 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from loglineos.base.language import Text
 from loglineos.ledger import limits
@@ -80,6 +82,10 @@ def _boolean(value: Any) -> Any:
 def _uuid(value: Any) -> Any:
     if type(value) is not str or len(value) not in (32, 36, 45):
         return NOT_READ
+    try:
+        return msgspec.convert(value, UUID)
+    except msgspec.ValidationError:
+        pass  # it knows the two common spellings only
     try:
         return UUID(value)
     except ValueError:
@@ -156,6 +162,27 @@ def _readers() -> dict[str, Reader]:
 
 
 READERS: Final[dict[str, Reader]] = _readers()
+
+
+class Target(NamedTuple):
+    """Where the value of a key goes: its column, and how it is read.
+
+    A text of at most `chars_safe` characters fits as it is; -1 where no text does.
+    """
+
+    column: str
+    read: Reader
+    chars_safe: int
+
+
+def _targets() -> dict[str, Target]:
+    safe = {_NAME: limits.name_bytes_max // 4, _LONG: limits.text_bytes_max // 4}
+    columns = {name: Target(name, read, safe.get(read, -1)) for name, read in READERS.items()}
+    return columns | {alias: columns[name] for alias, name in ALIASES.items()}
+
+
+TARGETS: Final[dict[str, Target]] = _targets()
+"""The columns by the keys that people write."""
 
 _A_TEXT: Final = Text("texto (dentro do limite)", "text (within its limit)")
 _AN_INSTANT: Final = Text(

@@ -31,7 +31,7 @@ from loglineos.base.errors import shape_of
 from loglineos.base.language import Text
 from loglineos.ledger import limits
 from loglineos.ledger.canonical import canonical
-from loglineos.ledger.intake.cells import ALIASES, NOT_READ, READERS, SHAPES
+from loglineos.ledger.intake.cells import ALIASES, NOT_READ, SHAPES, TARGETS
 from loglineos.ledger.intake.formats import KEPT_BYTES_MAX, Item
 from loglineos.ledger.intake.occurrences import Occurrences, content_id
 from loglineos.ledger.record import Draft, Json
@@ -40,6 +40,7 @@ _LARGE_BYTES: Final = 48 * 1024
 _RECORD_BYTES: Final = limits.record_bytes_max - 32 * 1024
 _TEXT_BYTES: Final = limits.record_bytes_max - 256 * 1024
 _PREVIEW_CHARS: Final = 1024
+_MICROSECONDS_CHARS: Final = len("2025-05-20T12:34:56.789012Z")
 _OWN_DETAILS: Final = ("given", "extra", "intake")
 
 
@@ -59,14 +60,17 @@ def drafts_of(
     """
     seen = Occurrences()
     for item in items:
-        digest = digest_of(item)
-        made = content_id(digest, tenant=tenant, reading=reading, occurrence=seen.next(digest))
-        draft = draft_of(item, tenant=tenant, source=source, now=now)
-        if draft.id is None:
-            draft = msgspec.structs.replace(draft, id=made, seq=0)
-        elif draft.seq is None and draft.idempotency_key is None:
-            draft = msgspec.structs.replace(draft, idempotency_key=f"intake:{made}")
-        yield item, draft
+        fields = _fields(item, tenant, source, now)
+        is_new = "id" not in fields
+        # What names its own place needs no place of ours, nor does whatever says the same.
+        if is_new or ("seq" not in fields and "idempotency_key" not in fields):
+            digest = digest_of(item)
+            made = content_id(digest, tenant=tenant, reading=reading, occurrence=seen.next(digest))
+            if is_new:
+                fields["id"], fields["seq"] = made, 0
+            else:
+                fields["idempotency_key"] = f"intake:{made}"
+        yield item, Draft(**fields)
 
 
 def digest_of(item: Item) -> bytes:
@@ -90,41 +94,50 @@ def draft_of(
     becomes `source_file` unless the item names one. With `now`, a `when` that lies further ahead
     than `limits.when_ahead_max` counts as malformed.
     """
+    return Draft(**_fields(item, tenant, source, now))
+
+
+def _fields(
+    item: Item, tenant: str | None, source: str | None, now: datetime | None
+) -> dict[str, Any]:
+    """Return the columns of the draft that an item becomes, but for those that are null."""
     if item.value is None:
         return _ghost(item, tenant, source, item.problem)
-    draft = _draft(item, item.value, tenant, source, now)
-    if item.size_bytes > _LARGE_BYTES and not _fits(draft):
+    fields = _columns(item, item.value, tenant, source, now)
+    if item.size_bytes > _LARGE_BYTES and not _fits(Draft(**fields)):
         return _ghost(item, tenant, source, TOO_LARGE)
-    return draft
+    return fields
 
 
-def _draft(
+def _columns(
     item: Item, value: dict[str, Any], tenant: str | None, source: str | None, now: datetime | None
-) -> Draft:
+) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     given: dict[str, Json] = {}
     extra: dict[str, Json] = {}
     for key, content in value.items():
-        name = ALIASES.get(key, key)
-        reader = READERS.get(name)
-        if reader is None:
+        target = TARGETS.get(key)
+        if target is None:
             extra[key] = content
+            continue
+        column, read, chars_safe = target
+        if type(content) is str and len(content) <= chars_safe:
+            fields[column] = content
         elif content is None:
             continue
-        elif name in fields:  # the same column twice, like `when` and `at`
+        elif column in fields:  # the same column twice, like `when` and `at`
             extra[key] = content
-        elif (found := reader(content)) is NOT_READ:
+        elif (found := read(content)) is NOT_READ:
             given[key if key != "at" else "when"] = content
         else:
-            fields[name] = found
+            fields[column] = found
     _settle_time(fields, given, extra, value, now)
     _settle_tenant(fields, extra, tenant)
     if source is not None:
         fields.setdefault("source_file", source)
-    details = _details(fields.get("details"), given, extra, item)
-    if details:
-        fields["details"] = details
-    return Draft(**fields)
+    if given or extra or item.escaped or item.problem is not None:
+        fields["details"] = _details(fields.get("details"), given, extra, item)
+    return fields
 
 
 def _settle_time(
@@ -141,7 +154,7 @@ def _settle_time(
     if now is not None and at - now > limits.when_ahead_max:
         del fields["at"]
         given["when"] = told
-    elif isinstance(told, str) and len(told) > 26 and _has_nanoseconds(told):
+    elif isinstance(told, str) and len(told) > _MICROSECONDS_CHARS and _has_nanoseconds(told):
         extra["when"] = told
 
 
@@ -177,17 +190,19 @@ def _details(
     return details
 
 
-def _ghost(item: Item, tenant: str | None, source: str | None, problem: Text | None) -> Draft:
+def _ghost(
+    item: Item, tenant: str | None, source: str | None, problem: Text | None
+) -> dict[str, Any]:
     given = raw_fields(item)
     intake: dict[str, Json] = {"line": item.line}
     if problem is not None:
         intake["problem"] = {"pt": problem.pt, "en": problem.en}
-    return Draft(
-        tenant_id=tenant,
-        type="ghost",
-        source_file=source,
-        details={"given": given, "intake": intake},
-    )
+    fields: dict[str, Any] = {"type": "ghost", "details": {"given": given, "intake": intake}}
+    if tenant is not None:
+        fields["tenant_id"] = tenant
+    if source is not None:
+        fields["source_file"] = source
+    return fields
 
 
 def raw_fields(item: Item) -> dict[str, Json]:

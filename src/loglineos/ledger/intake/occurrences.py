@@ -95,9 +95,7 @@ def content_id(digest: bytes, *, tenant: str, reading: str = "", occurrence: int
 
     Source: RFC 9562 section 5.8.
     """
-    hashed = blake3(ID_DOMAIN)
-    hashed.update(f"{tenant}\n{reading}\n{occurrence}\n".encode("utf-8", "surrogatepass"))
-    hashed.update(digest)
-    value = int.from_bytes(hashed.digest(16), "big")
+    place = f"{tenant}\n{reading}\n{occurrence}\n".encode("utf-8", "surrogatepass")
+    value = int.from_bytes(blake3(ID_DOMAIN + place + digest).digest(16), "big")
     value &= ~((0xF << 76) | (0b11 << 62))
     return UUID(int=value | (0x8 << 76) | (0b10 << 62))
