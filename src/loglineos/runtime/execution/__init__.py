@@ -1,0 +1,1 @@
+"""Executions: runs of the house's code that survive, wait for people, and can be replayed."""

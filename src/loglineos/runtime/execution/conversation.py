@@ -1,0 +1,339 @@
+"""The conversation with a running program: it asks, the journal or the world answers.
+
+Always holds: questions are numbered in the order in which the program asks them; a refusal is an
+answer like any other; an answer that came late is settled in the order that the journal says, so
+that a replay sees the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from loglineos.base.errors import InvalidInput, NotGranted, RunnerLost
+from loglineos.base.language import Text
+from loglineos.ledger.record import Draft
+from loglineos.runtime.execution.effects.catalog import EFFECTS, OF_THE_SYSTEM
+from loglineos.runtime.execution.effects.effect import (
+    Asker,
+    Call,
+    Denied,
+    Done,
+    Effect,
+    End,
+    Performed,
+    Rest,
+)
+from loglineos.runtime.execution.effects.waits import until_text
+from loglineos.runtime.execution.grants import check_granted
+from loglineos.runtime.execution.journal import Step, StepKey, draft_step, key_of
+from loglineos.runtime.execution.scribe import Scribe
+from loglineos.runtime.execution.tools import Tools
+from loglineos.runtime.sandbox.limits import BUDGET
+from loglineos.runtime.sandbox.runners import Session
+from loglineos.runtime.sandbox.turns import Later, Raised, Suspended, Turn, Value, Waiting
+from loglineos.runtime.sandbox.values import revive
+
+ATTEMPTS_MAX: Final = 8
+"""How often a run is tried again when the world does not answer, unless its request says more."""
+_RETRY_AFTER_S: Final = 1.0
+
+
+class Question(NamedTuple):
+    """A question under way: what it asks, and under which number and key."""
+
+    effect: Effect
+    call: Call
+    key: StepKey
+
+
+class Pending(NamedTuple):
+    """A question that the run may rest on."""
+
+    question: Question
+    rest: Rest
+
+
+class Resting(Exception):
+    """The run rests: everything that it could go on with waits."""
+
+    def __init__(self, pending: list[Pending]) -> None:
+        super().__init__("resting")
+        self.pending = pending
+
+
+class Ending(Exception):
+    """The run is over by its own word."""
+
+    def __init__(self, end: End) -> None:
+        super().__init__("ending")
+        self.end = end
+
+
+class Passing(Exception):
+    """The world does not answer now; the same question may be asked later."""
+
+    def __init__(self, denied: Denied) -> None:
+        super().__init__("passing")
+        self.denied = denied
+
+
+class Conversation:
+    """What one program asks in one run."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        scribe: Scribe,
+        asker: Asker,
+        *,
+        attempt: int,
+        is_lost: Callable[[], bool],
+    ) -> None:
+        """Answer for `asker`; `is_lost` tells whether the lease has gone to another worker."""
+        self._tools = tools
+        self._scribe = scribe
+        self._journal = scribe.journal
+        self._asker = asker
+        self._attempt = attempt
+        self._is_lost = is_lost
+        self.asked = 0
+        self._cpu_us = 0
+        self._numbers: dict[int, int] = {}
+        self._under_way: dict[int, tuple[Question, asyncio.Task[Performed]]] = {}
+        self._pending: dict[int, Pending] = {}
+        self.compensations: list[tuple[str, Any]] = []
+
+    def note_cpu(self, cpu_us: int) -> None:
+        """Take note of the time that the program ran before its next question."""
+        self._cpu_us += cpu_us
+
+    def stop(self) -> None:
+        """Leave what is under way; whoever resumes asks it again under the same key."""
+        for _, task in self._under_way.values():
+            task.cancel()
+
+    async def answer(self, session: Session, turn: Suspended) -> Turn:
+        """Answer one question of the program and let it go on.
+
+        Raises:
+            Resting, Ending, Passing: the run stops here.
+            Diverged: the program asks something else than its journal says.
+        """
+        self.asked += 1
+        n, key = self.asked, key_of(turn.kind, turn.name, turn.args, turn.kwargs)
+        step = self._journal.expect(n, key)
+        is_known = step is not None and step.state == "done"
+        if turn.awaited:
+            self._numbers[turn.call_id] = n
+            if not is_known:
+                await self._begin(n, key, turn)
+            return await session.resume(Later())
+        if step is None or not is_known:
+            step = await self.ask(n, key, turn.name, turn.args, turn.kwargs)
+        self._note_compensation(turn, step)
+        return await session.resume(answer_of(step))
+
+    async def ask(
+        self, n: int, key: StepKey, name: str, args: list[Any], kwargs: dict[str, Any]
+    ) -> Step:
+        """Ask the world one question, and keep its answer."""
+        prepared = await self._prepare(n, key, name, args, kwargs)
+        if isinstance(prepared, Step):
+            return prepared
+        performed = await prepared.effect.perform(self._tools.world, prepared.call)
+        if isinstance(performed, Rest):
+            raise Resting([await self._write_rest(prepared, performed)])
+        return await self._keep(prepared, performed)
+
+    async def ask_next(self, name: str, args: list[Any]) -> Step:
+        """Ask a question of the house's own after the program's: an undoing."""
+        self.asked += 1
+        key = key_of("saga", name, args, {})
+        step = self._journal.expect(self.asked, key)
+        if step is not None and step.state == "done":
+            return step
+        return await self.ask(self.asked, key, name, args, {})
+
+    async def settle(self, session: Session, turn: Waiting) -> Turn:
+        """Give the program the next of its late answers, in the journal's order or their own."""
+        call_ids = {self._numbers[call_id]: call_id for call_id in turn.pending}
+        while True:
+            ready = [
+                step
+                for n in call_ids
+                if (step := self._journal.steps.get(n)) is not None and step.state == "done"
+            ]
+            if ready:
+                step = min(ready, key=_turn_of)
+                del self._numbers[call_ids[step.n]]
+                return await session.settle(call_ids[step.n], answer_of(step))
+            await self._hear(sorted(call_ids))
+
+    async def _begin(self, n: int, key: StepKey, turn: Suspended) -> None:
+        """Begin what the program will await; several may be under way at once."""
+        prepared = await self._prepare(n, key, turn.name, turn.args, turn.kwargs)
+        if isinstance(prepared, Question):
+            performing = _perform(prepared, self._tools)
+            self._under_way[n] = (prepared, asyncio.create_task(performing, name=f"step {n}"))
+
+    async def _hear(self, numbers: list[int]) -> None:
+        """Wait until a question under way is answered; rest when all that is left waits."""
+        tasks = {n: self._under_way[n] for n in numbers if n in self._under_way}
+        if not tasks:
+            raise Resting([self._pending[n] for n in numbers])
+        await asyncio.wait(
+            [task for _, task in tasks.values()], return_when=asyncio.FIRST_COMPLETED
+        )
+        n = min(n for n, (_, task) in tasks.items() if task.done())
+        question, task = self._under_way.pop(n)
+        performed = task.result()
+        if isinstance(performed, Rest):
+            self._pending[n] = await self._write_rest(question, performed)
+        else:
+            await self._keep(question, performed, settled=self._journal.next_settling)
+
+    async def _prepare(
+        self, n: int, key: StepKey, name: str, args: list[Any], kwargs: dict[str, Any]
+    ) -> Question | Step:
+        """Name the arguments, authorise, write the intent; a refusal is an answer already."""
+        if self._is_lost():
+            raise RunnerLost(reason=_LEASE_LOST, retry_after_s=_RETRY_AFTER_S)
+        if n > BUDGET.calls_max:
+            raise Ending(_limit("calls", f"more than {BUDGET.calls_max} steps"))
+        effect = EFFECTS.get(name) or OF_THE_SYSTEM.get(name)
+        asked = _told(args, kwargs)
+        if effect is None:
+            denied = Denied(
+                type="PermissionError", message=f"there is no {name[:60]}", code="not_granted"
+            )
+            return await self._refuse(n, key, asked, denied)
+        try:
+            arguments = effect.bind(args, kwargs)
+            await self._authorise(effect.needs(arguments))
+        except InvalidInput as fault:
+            denied = Denied(type="ValueError", message=fault.describe("en"), code=fault.code)
+            return await self._refuse(n, key, asked, denied)
+        except NotGranted as fault:
+            denied = Denied(type="PermissionError", message=fault.describe("en"), code=fault.code)
+            return await self._refuse(n, key, asked, denied)
+        if effect.mode == "external" and n not in self._journal.steps:
+            await self._scribe.append([self._step(n, key, "running", asked=asked)])
+        call = Call(
+            n=n, name=name, arguments=arguments, execution=self._scribe.head, asker=self._asker,
+            now=self._tools.world.clock.now(), step=self._journal.steps.get(n),
+            epoch=self._journal.epoch,
+        )  # fmt: skip
+        return Question(effect, call, key)
+
+    async def _authorise(self, needs: tuple[str, ...]) -> None:
+        if not needs:
+            return
+        manifest = await self._tools.law.manifest(self._scribe.head.tenant_id)
+        for need in needs:
+            check_granted(
+                need, function=self._asker.name, declared=self._asker.effects,
+                granted=manifest.effects_granted,
+            )  # fmt: skip
+
+    async def _refuse(self, n: int, key: StepKey, asked: Any, denied: Denied) -> Step:
+        self._scribe.hold(self._step(n, key, "error", asked=asked, error=_error_of(denied)))
+        return self._journal.steps[n]
+
+    async def _keep(
+        self, question: Question, performed: Performed, *, settled: int | None = None
+    ) -> Step:
+        """Journal what the world gave, with what it appends.
+
+        Raises:
+            Ending, Passing: the run stops here.
+        """
+        effect, call, key = question
+        asked = _told_by_name(call.arguments) if call.step is None else None
+        late: dict[str, Any] = {} if settled is None else {"settled": settled}
+        if isinstance(performed, Denied):
+            if performed.is_passing and self._attempt < ATTEMPTS_MAX:
+                raise Passing(performed)
+            draft = self._step(
+                call.n, key, "error", asked=asked, error=_error_of(performed), **late
+            )
+        else:
+            value = performed.value if isinstance(performed, Done) else None
+            draft = self._step(call.n, key, "complete", asked=asked, value=value, **late)
+        if effect.mode == "pure":
+            self._scribe.hold(draft)
+        else:
+            drafts = performed.drafts if isinstance(performed, Done) else ()
+            await self._scribe.append([*drafts, draft])
+        if isinstance(performed, End):
+            raise Ending(performed)
+        return self._journal.steps[call.n]
+
+    async def _write_rest(self, question: Question, rest: Rest) -> Pending:
+        """Write that a step waits, once, and again when it waits for something else."""
+        call = question.call
+        if call.step is None or call.step.state == "intent" or rest.drafts:
+            asked = _told_by_name(call.arguments) if call.step is None else None
+            about = {"until": until_text(rest.until), "asked": rest.waiting_for.get("asked")}
+            told: dict[str, Any] = {k: value for k, value in about.items() if value is not None}
+            draft = self._step(call.n, question.key, "waiting", asked=asked, **told)
+            await self._scribe.append([*rest.drafts, draft])
+        return Pending(question, rest)
+
+    def _step(
+        self, n: int, key: StepKey, status: Any, *, asked: Any = None, value: Any = None,
+        error: dict[str, Any] | None = None, **about: Any,
+    ) -> Draft:  # fmt: skip
+        known = self._journal.steps.get(n)
+        metadata = {**(known.metadata if known else {}), **about}
+        if self._cpu_us:
+            metadata["cpu_us"] = metadata.get("cpu_us", 0) + self._cpu_us
+            self._cpu_us = 0
+        return draft_step(
+            self._scribe.head, n, key, seq=0 if known is None else known.seq + 1, status=status,
+            epoch=self._journal.epoch, asked=asked, value=value, error=error, metadata=metadata,
+        )  # fmt: skip
+
+    def _note_compensation(self, turn: Suspended, step: Step) -> None:
+        if turn.name == "ctx.compensate" and step.error is None:
+            bound = EFFECTS[turn.name].bind(turn.args, turn.kwargs)
+            self.compensations.append((str(bound["function"]), bound["input"]))
+
+
+async def _perform(question: Question, tools: Tools) -> Performed:
+    return await question.effect.perform(tools.world, question.call)
+
+
+def answer_of(step: Step) -> Value | Raised:
+    """Return what the program is told of a step that is done."""
+    if step.error is not None:
+        return Raised(
+            str(step.error.get("type", "RuntimeError")), str(step.error.get("message", ""))
+        )
+    return Value(revive(step.value))
+
+
+def _error_of(denied: Denied) -> dict[str, Any]:
+    return {"code": denied.code, "type": denied.type, "message": denied.message}
+
+
+def _told(args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {"args": args, "kwargs": kwargs}
+
+
+def _told_by_name(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"arguments": {name: value for name, value in arguments.items() if value is not None}}
+
+
+def _turn_of(step: Step) -> tuple[int, int]:
+    return (step.settled if step.settled is not None else 2**31, step.n)
+
+
+def _limit(which: str, message: str) -> End:
+    return End(error={"code": f"limit_{which}", "type": "Limit", "message": message})
+
+
+_LEASE_LOST: Final = Text(
+    "a tarefa passou para outro trabalhador", "the job went to another worker"
+)

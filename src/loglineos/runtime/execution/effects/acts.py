@@ -1,0 +1,294 @@
+"""Acts of a run: records, other runs, and what is to be undone if it fails.
+
+Always holds: what a run appends says `function:NAME` as its author, belongs to the run's tenant and
+owner, names the run as its cause, and is appended together with the step that asked for it; nothing
+that defines the house (keys, actors, code, law) or its bookkeeping can be written this way.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from loglineos.base.errors import LoglineError, NotFound
+from loglineos.ledger.record import DRAFT_FIELDS, Draft
+from loglineos.runtime.execution.effects.effect import (
+    Call,
+    Denied,
+    Done,
+    End,
+    Performed,
+    Rest,
+    World,
+    effect,
+)
+from loglineos.runtime.execution.effects.small import parse_id
+from loglineos.runtime.execution.requests import DEPTH_MAX, depth_of, draft_request, is_unfinished
+from loglineos.runtime.ids import derived_id
+
+OURS: Final = frozenset(
+    {
+        "tenant",
+        "actor",
+        "key",
+        "forgetting",
+        "function",
+        "manifest",
+        "policy",
+        "schedule",
+        "prelude",
+        "prompt",
+        "queue",
+        "execution",
+        "step",
+        "boot_event",
+        "policy_cursor",
+        "policy_violation",
+    }
+)
+"""Entity types that only the house itself and its runtime write."""
+_FORBIDDEN: Final = (
+    "tenant_id",
+    "who",
+    "owner_id",
+    "signature",
+    "public_key",
+    "curr_hash",
+    "prev_hash",
+    "position",
+    "recorded_at",
+    "valid",
+)
+_DELAY_S_MAX: Final = 366 * 86_400.0
+
+
+@effect("ctx.emit", "append", like="(span)", needs=("emit",))
+async def emit_record(world: World, call: Call) -> Performed:
+    """Append one record; a known `id` goes on with that life."""
+    draft = draft_span(call.arguments["span"], call)
+    if isinstance(draft, Denied):
+        return draft
+    if draft.seq is None:
+        return Done(
+            value={"id": str(draft.id), "seq": 0}, drafts=(msgspec.structs.replace(draft, seq=0),)
+        )
+    try:
+        head = await world.writer.latest(call.tenant, draft.id or derived_id("none"))
+    except NotFound:
+        return Done(
+            value={"id": str(draft.id), "seq": 0}, drafts=(msgspec.structs.replace(draft, seq=0),)
+        )
+    except LoglineError as failure:
+        return failed("ctx.emit", failure)
+    if head.entity_type in OURS:
+        return _NOT_YOURS
+    draft = msgspec.structs.replace(draft, seq=head.seq + 1)
+    return Done(value={"id": str(head.id), "seq": head.seq + 1}, drafts=(draft,))
+
+
+def draft_span(span: Any, call: Call) -> Draft | Denied:
+    """Draft a record that a program wrote; `seq` is None for a new life, else to be found."""
+    if not isinstance(span, dict):
+        return _bad("a record is an object with who did what")
+    given = {
+        "at" if name == "when" else name: value for name, value in span.items() if value is not None
+    }
+    author = f"function:{call.asker.name}"
+    forged = [
+        name for name in _FORBIDDEN if name in given and given[name] not in (author, call.tenant)
+    ]
+    if forged:
+        return Denied(
+            type="PermissionError",
+            code="forbidden",
+            message=f"ctx.emit: {forged[0]} is not yours to say; the ledger says it",
+        )
+    kind = given.get("entity_type", "logline")
+    if kind in OURS:
+        return _NOT_YOURS
+    unknown = sorted(set(given) - set(DRAFT_FIELDS))
+    if unknown:
+        return _bad(f"there is no column {unknown[0][:40]}; put it into details")
+    metadata = given.pop("metadata", None) or {}
+    if not isinstance(metadata, dict):
+        return _bad("metadata is an object")
+    execution = call.execution
+    about = {**metadata, "execution": str(execution.id), "depth": depth_of(execution) + 1}
+    known = parse_id(given.pop("id", None))
+    given.pop("seq", None)
+    for name in (*_FORBIDDEN, "simulated"):
+        given.pop(name, None)
+    ours = {
+        "entity_type": kind,
+        "who": author,
+        "owner_id": execution.owner_id,
+        "simulated": execution.simulated,
+        "metadata": about,
+    }
+    given.setdefault("cause_id", str(execution.id))
+    given.setdefault("trace_id", execution.trace_id)
+    given.setdefault("visibility", execution.visibility)
+    given.setdefault("at", call.now)
+    try:
+        draft = msgspec.convert({**given, **ours}, Draft)
+    except msgspec.ValidationError as cause:
+        return _bad(f"a column has the wrong type ({_place(cause)})")
+    if known is None:
+        return msgspec.structs.replace(draft, id=derived_id("emit", str(execution.id), call.place))
+    return msgspec.structs.replace(draft, id=known, seq=-1)
+
+
+@effect(
+    "ctx.enqueue",
+    "append",
+    needs=("enqueue",),
+    like="(function, input=None, queue=None, delay_s=0, run_at=None, priority=0, key=None)",
+)
+async def enqueue_run(world: World, call: Call) -> Performed:
+    """Ask for another run, now or later; do not wait for it."""
+    asked = await _request(world, call, call.arguments)
+    if isinstance(asked, Denied):
+        return asked
+    return Done(value={"id": str(asked.id)}, drafts=(asked,))
+
+
+@effect("ctx.run", "wait", like="(function, input=None, wait=True)", needs=("run",))
+async def run_child(world: World, call: Call) -> Performed:
+    """Run another function as a child; give its output, or raise what it failed with."""
+    if call.step is None:
+        asked = await _request(world, call, call.arguments, is_child=True)
+        if isinstance(asked, Denied):
+            return asked
+        if not call.arguments["wait"]:
+            return Done(value={"id": str(asked.id)}, drafts=(asked,))
+        return Rest(
+            until=None, waiting_for={"kind": "execution", "id": str(asked.id)}, drafts=(asked,)
+        )
+    return await child_outcome(world, call)
+
+
+async def child_outcome(world: World, call: Call) -> Performed:
+    """Tell how a child ended, or wait on."""
+    child = derived_id("child", str(call.execution.id), call.place)
+    head = await world.writer.latest(call.tenant, child)
+    if is_unfinished(head):
+        return Rest(until=None, waiting_for={"kind": "execution", "id": str(child)})
+    if head.status in ("complete", "slow"):
+        return Done(value=head.output)
+    error = head.error if isinstance(head.error, dict) else {}
+    return Denied(
+        type="RuntimeError",
+        code=str(error.get("code", head.status)),
+        message=f"ctx.run: the child ended as {head.status} ({error.get('code', 'no code')})",
+    )
+
+
+@effect("ctx.compensate", "pure", like="(function, input=None)", needs=("run",))
+async def register_compensation(world: World, call: Call) -> Performed:
+    """Note what undoes the step before, should this run fail: the last noted runs first."""
+    found = await world.directory.resolve(call.tenant, str(call.arguments["function"]))
+    if found is None:
+        return _no_function(call.arguments["function"])
+    return Done(value=None)
+
+
+@effect("ctx.continue_as_new", "pure", like="(input=None)", needs=("run",))
+async def continue_as_new(world: World, call: Call) -> Performed:
+    """End this run and begin another of the same function, with a journal of its own."""
+    execution = call.execution
+    successor = draft_request(
+        function=call.asker.id,
+        name=call.asker.name,
+        who=f"function:{call.asker.name}",
+        id=derived_id("continued", str(execution.id)),
+        input=call.arguments["input"],
+        queue=execution.queue or "default",
+        priority=execution.priority or 0,
+        max_attempts=execution.max_attempts or 1,
+        cause=execution,
+        depth=depth_of(execution),
+    )
+    return End(output={"continued_as": str(successor.id)}, drafts=(successor,))
+
+
+ACTS: Final = (emit_record, enqueue_run, run_child, register_compensation, continue_as_new)
+
+
+def failed(name: str, failure: LoglineError) -> Denied:
+    """Tell a program of a failure of ours by its code alone."""
+    return Denied(
+        type="RuntimeError",
+        message=f"{name}: {failure.code}",
+        code=failure.code,
+        is_passing=failure.retryable,
+    )
+
+
+async def _request(
+    world: World, call: Call, asked: dict[str, Any], *, is_child: bool = False
+) -> Draft | Denied:
+    execution = call.execution
+    if depth_of(execution) + 1 > DEPTH_MAX:
+        return Denied(
+            type="RuntimeError",
+            code="too_deep",
+            message=f"{call.name}: {DEPTH_MAX} runs have led to one another; the chain ends here",
+        )
+    found = await world.directory.resolve(call.tenant, str(asked["function"]))
+    if found is None:
+        return _no_function(asked["function"])
+    run_at = _run_at(call, asked)
+    if isinstance(run_at, Denied):
+        return run_at
+    priority = asked.get("priority", 0)
+    key = asked.get("key")
+    return draft_request(
+        function=found.id,
+        name=found.name,
+        who=f"function:{call.asker.name}",
+        id=derived_id("child" if is_child else "enqueued", str(execution.id), call.place),
+        input=asked["input"],
+        queue=str(asked.get("queue") or found.queue),
+        run_at=run_at,
+        at=call.now,
+        priority=priority if isinstance(priority, int) else 0,
+        max_attempts=found.max_attempts,
+        key=str(key)[:200] if key is not None else None,
+        cause=execution,
+        parent_execution=execution.id,
+    )
+
+
+def _run_at(call: Call, asked: dict[str, Any]) -> datetime | Denied | None:
+    if asked.get("run_at") is not None:
+        try:
+            return msgspec.convert(asked["run_at"], datetime)
+        except msgspec.ValidationError:
+            return _bad("run_at is an RFC 3339 time", name=call.name)
+    delay_s = asked.get("delay_s") or 0
+    if not isinstance(delay_s, int | float) or not 0 <= delay_s <= _DELAY_S_MAX:
+        return _bad("delay_s is a number of seconds, at most a year", name=call.name)
+    return call.now + timedelta(seconds=delay_s) if delay_s else None
+
+
+def _no_function(name: Any) -> Denied:
+    return Denied(
+        type="KeyError", message=f"there is no function {str(name)[:80]}", code="not_found"
+    )
+
+
+def _bad(why: str, *, name: str = "ctx.emit") -> Denied:
+    return Denied(type="ValueError", message=f"{name}: {why}", code="invalid_input")
+
+
+def _place(cause: msgspec.ValidationError) -> str:
+    return str(cause).rpartition("`$.")[2].strip("`")[:60] or "see its type"
+
+
+_NOT_YOURS: Final = Denied(
+    type="PermissionError",
+    message="ctx.emit: records of this type are the house's own",
+    code="forbidden",
+)

@@ -1,0 +1,292 @@
+"""One run of an execution in one worker: from where its journal ends to its next rest.
+
+Always holds: whatever happens, the execution's latest event tells where it stands and who may take
+it up; a run without effects ends in one record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+from blake3 import blake3
+
+from loglineos.base.clock import rfc3339
+from loglineos.base.errors import LoglineError
+from loglineos.ledger.record import Draft, Record
+from loglineos.runtime.execution.conversation import (
+    ATTEMPTS_MAX,
+    Conversation,
+    Ending,
+    Passing,
+    Pending,
+    Resting,
+)
+from loglineos.runtime.execution.effects.catalog import NAMES
+from loglineos.runtime.execution.effects.effect import Asker, End, Rest
+from loglineos.runtime.execution.journal import Journal
+from loglineos.runtime.execution.scribe import Scribe
+from loglineos.runtime.execution.tools import Outcome, Tools
+from loglineos.runtime.sandbox.limits import BUDGET, DURABLE, PURE, RunLimits
+from loglineos.runtime.sandbox.turns import (
+    Completed,
+    Failed,
+    Program,
+    ProgramError,
+    Suspended,
+    Turn,
+)
+from loglineos.runtime.sandbox.values import canon, digest
+
+RETRY_FIRST_S: Final = 1.0
+RETRY_LONGEST_S: Final = 3_600.0
+_PRINTED_MAX: Final = 4_000
+
+
+class Run:
+    """One run. Made for one use."""
+
+    def __init__(
+        self, tools: Tools, execution: Record, *, input: Any, function: Any, journal: Journal,  # noqa: A002
+        attempt: int, is_lost: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        """Prepare to run or resume `execution`, its latest event, with its first input."""
+        self._tools = tools
+        self._function = function
+        self._input = input
+        self._attempt = attempt
+        self._scribe = Scribe(
+            tools.world.writer, execution, journal, worker=tools.name, attempt=attempt
+        )
+        asker = Asker(
+            id=function.id, seq=function.seq, name=function.name, effects=tuple(function.effects)
+        )
+        self._talk = Conversation(tools, self._scribe, asker, attempt=attempt, is_lost=is_lost)
+        self._cpu_us = journal.cpu_us
+        self._printed = ""
+
+    @property
+    def head(self) -> Record:
+        """The execution's latest event."""
+        return self._scribe.head
+
+    async def go(self) -> Outcome:
+        """Run to the next rest.
+
+        Raises:
+            Conflict: another worker was here; read the journal again.
+            RunnerLost: the sandbox went away; `try_again`.
+        """
+        is_pure = self._function.runtime == "pure"
+        frozen_at = (
+            (self._scribe.header.get("frozen_at") or rfc3339(self.head.at)) if is_pure else None
+        )
+        program = await self._tools.law.program(
+            self.head.tenant_id, self._function, frozen_at=frozen_at
+        )
+        seed = blake3(b"seed\n" + self.head.id.bytes).hexdigest()
+        program = msgspec.structs.replace(
+            program, seed=seed, modules=() if is_pure else NAMES, frozen_at=frozen_at
+        )
+        self._scribe.header = self._scribe.header or self._header(program)
+        try:
+            failing = (self.head.metadata or {}).get("failing")
+            if isinstance(failing, dict):  # it failed before, and undoes what it did
+                return await self._fail(failing)
+            return await (self._go_pure(program) if is_pure else self._go_durable(program))
+        except Resting as resting:
+            return await self._rest(resting.pending)
+        except Ending as ending:
+            return await self._end(ending.end)
+        except Passing as passing:
+            denied = passing.denied
+            return await self.try_again(denied.code, denied.message)
+        finally:
+            self._talk.stop()
+
+    async def try_again(self, code: str, message: str) -> Outcome:
+        """Leave the run for later, with a wait that doubles; out of attempts it is dead."""
+        error = {"code": code, "type": "Unavailable", "message": message}
+        if self._attempt >= max(self.head.max_attempts or 1, ATTEMPTS_MAX):
+            return await self._close("dead", "give_up", error=error)
+        world = self._tools.world
+        wait_s = min(RETRY_FIRST_S * 2 ** (self._attempt - 1), RETRY_LONGEST_S)
+        noise = int.from_bytes(world.entropy.bytes(2), "big") / 65_536
+        run_at = world.clock.now() + timedelta(seconds=wait_s * (0.75 + noise / 2))
+        draft = self._scribe.next_event(
+            "queue", "queued", run_at=run_at, attempt=self._attempt + 1, error=error
+        )
+        await self._scribe.append([], ends=draft)
+        return Outcome(kind="queued", record=self.head)
+
+    async def _go_pure(self, program: Program) -> Outcome:
+        turn = await self._tools.runners.run_pure(program, self._input, limits=self._limits(PURE))
+        self._note(turn)
+        if isinstance(turn, Completed):
+            return await self._complete(turn.output)
+        if isinstance(turn, Failed):
+            return await self._fail(_told(turn.error))
+        return await self._fail(_PURE_ASKED)
+
+    async def _go_durable(self, program: Program) -> Outcome:
+        async with self._tools.runners.session(limits=self._limits(DURABLE)) as session:
+            turn = await session.start(program, self._input)
+            while True:
+                self._note(turn)
+                if isinstance(turn, Completed):
+                    return await self._complete(turn.output)
+                if isinstance(turn, Failed):
+                    return await self._fail(_told(turn.error))
+                if self._cpu_us > BUDGET.cpu_s * 1_000_000:
+                    return await self._fail(_OUT_OF_TIME)
+                if isinstance(turn, Suspended):
+                    turn = await self._talk.answer(session, turn)
+                else:
+                    turn = await self._talk.settle(session, turn)
+
+    async def _complete(self, output: Any) -> Outcome:
+        plain = canon(output)
+        try:
+            self._function.check_output(plain)
+        except LoglineError as fault:
+            message = f"the output is not what the function promises: {fault.describe('en')}"
+            return await self._fail({"code": "bad_output", "type": "Output", "message": message})
+        return await self._close("complete", "complete", output=plain, output_hash=digest(plain))
+
+    async def _end(self, end: End) -> Outcome:
+        if end.error is not None:
+            return await self._fail(end.error)
+        plain = canon(end.output)
+        return await self._close(
+            "complete", "continue", drafts=list(end.drafts), output=plain, output_hash=digest(plain)
+        )
+
+    async def _fail(self, error: dict[str, Any]) -> Outcome:
+        """Undo what was to be undone, the last first, then say that the run failed."""
+        undone: list[dict[str, Any]] = []
+        about = self.head.metadata or {}
+        if "failing" in about:
+            self._talk.asked = int(about["asked"])
+        asked = self._talk.asked
+        for function, value in reversed(self._compensations()):
+            try:
+                step = await self._talk.ask_next("ctx.run", [function, value, True])
+            except Resting as resting:
+                return await self._rest(resting.pending, failing=error, asked=asked)
+            undone.append({"function": function, "error": step.error})
+        told = {"compensated": undone} if undone else {}
+        hashed: dict[str, Any] = {"output_hash": digest(canon({"error": error}))}
+        attempts = self.head.max_attempts or 1
+        if self._function.runtime == "pure" or undone or self._attempt >= attempts:
+            status = "dead" if attempts > 1 else "error"
+            return await self._close(status, "fail", error=error, metadata=told, **hashed)
+        return await self._retry(error)
+
+    async def _retry(self, error: dict[str, Any]) -> Outcome:
+        """Try a failed run once more, from its last failed step; without one, from its start."""
+        steps = self._scribe.journal.steps
+        failed = [n for n, step in steps.items() if step.error is not None]
+        cuts = [*((self.head.metadata or {}).get("cuts") or ()), max(failed, default=1)]
+        world = self._tools.world
+        run_at = world.clock.now() + timedelta(seconds=RETRY_FIRST_S * 2 ** (self._attempt - 1))
+        draft = self._scribe.next_event(
+            "queue", "queued", run_at=run_at, attempt=self._attempt + 1, error=error,
+            metadata={"cuts": cuts},
+        )  # fmt: skip
+        await self._scribe.append([], ends=draft)
+        return Outcome(kind="queued", record=self.head)
+
+    async def _rest(
+        self, pending: list[Pending], *, failing: dict[str, Any] | None = None, asked: int = 0
+    ) -> Outcome:
+        """Let go of the run until what it waits for; look once more before leaving."""
+        times = [one.rest.until for one in pending]
+        until = min((time for time in times if time is not None), default=None)
+        about: dict[str, Any] = {"waiting_for": [one.rest.waiting_for for one in pending]}
+        if failing is not None:
+            about["failing"], about["asked"] = failing, asked
+            about["compensations"] = [list(one) for one in self._compensations()]
+        draft = self._scribe.next_event("wait", "waiting", run_at=until, metadata=about)
+        await self._scribe.append([], ends=draft)
+        world = self._tools.world
+        for one in pending:  # what came between the question and the rest woke nobody
+            effect, call, _ = one.question
+            call = msgspec.structs.replace(
+                call, step=self._scribe.journal.steps.get(call.n), now=world.clock.now()
+            )
+            if not isinstance(await effect.perform(world, call), Rest):
+                await self._tools.wake(self.head.tenant_id, [self.head.id])
+                break
+        return Outcome(kind="waiting", record=self.head)
+
+    async def _close(
+        self, status: Any, did: str, *, drafts: list[Draft] | None = None,
+        metadata: dict[str, Any] | None = None, **fields: Any,
+    ) -> Outcome:  # fmt: skip
+        about = {
+            "cpu_us": self._cpu_us,
+            "steps": len(self._scribe.journal.steps),
+            **(metadata or {}),
+        }
+        if self._printed:
+            fields["details"] = {"printed": self._printed}
+        draft = self._scribe.next_event(
+            did, status, duration_ms=self._scribe.active_ms, metadata=about, **fields
+        )
+        await self._scribe.append(drafts or [], ends=draft)
+        return Outcome(kind=status, record=self.head)
+
+    def _compensations(self) -> list[tuple[str, Any]]:
+        kept = (self.head.metadata or {}).get("compensations")
+        return [(str(one[0]), one[1]) for one in kept] if kept else self._talk.compensations
+
+    def _note(self, turn: Turn) -> None:
+        self._cpu_us += turn.cpu_us
+        self._talk.note_cpu(turn.cpu_us)
+        self._printed = (self._printed + turn.printed)[:_PRINTED_MAX]
+
+    def _limits(self, base: RunLimits) -> RunLimits:
+        timeout_s = self._function.timeout_ms / 1000
+        return msgspec.structs.replace(
+            base, feed_s=min(base.feed_s, timeout_s), turn_s=min(base.turn_s, timeout_s)
+        )
+
+    def _header(self, program: Program) -> dict[str, Any]:
+        """Tell what a replay needs: the versions of everything that decided the outcome."""
+        function = self._function
+        prelude = {
+            module.name: blake3(module.source.encode()).hexdigest() for module in program.prelude
+        }
+        return {
+            "function": {"id": str(function.id), "seq": function.seq, "hash": function.code_hash},
+            "prelude": prelude,
+            "engine": self._tools.runners.engine,
+            "input_hash": digest(self._input),
+            "seed": program.seed,
+            "frozen_at": program.frozen_at,
+            "effects": list(function.effects),
+            "started_at": rfc3339(self._tools.world.clock.now()),
+        }
+
+
+def _told(error: ProgramError) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "code": "program_failed" if error.limit is None else f"limit_{error.limit}",
+        "type": error.type,
+        "message": error.message,
+    }
+    if error.where:
+        told["where"] = list(error.where)
+    return told
+
+
+_PURE_ASKED: Final = {
+    "code": "not_granted", "type": "PermissionError",
+    "message": "a pure function asks for nothing",
+}  # fmt: skip
+_OUT_OF_TIME: Final = {
+    "code": "limit_time", "type": "Limit",
+    "message": f"more than {BUDGET.cpu_s:.0f} s of running",
+}  # fmt: skip
