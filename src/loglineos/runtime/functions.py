@@ -26,15 +26,16 @@ Language = Literal["python", "javascript"]
 Tier = Literal["pure", "durable", "full"]
 KINDS: Final[tuple[Kind, ...]] = ("function", "policy", "prelude")
 ENTRIES: Final[dict[Kind, str]] = {"function": "main", "policy": "on", "prelude": ""}
+TIMEOUT_MS: Final = 60_000
 _FAULTS_TOLD: Final = 5
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One version of one function (or policy, or prelude module) of a house.
 
-    `hash` is the `curr_hash` of its record. `tier`: pure has no effects and a clock that stands
+    `hash` is the `curr_hash` of its record. `runtime`: pure has no effects and a clock that stands
     still, durable may ask for effects and wait, full is CPython in the jail and cannot be proved.
-    `timeout_ms` None: the manifest's. `paused` says who paused it, when and why.
+    `paused` says who paused it, when and why.
     """
 
     record: Record
@@ -45,8 +46,8 @@ class Function(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     tenant: str
     name: str
     language: Language
-    tier: Tier
-    entry: str
+    runtime: Tier
+    entrypoint: str
     source: str
     code_hash: str
     effects: tuple[str, ...] = ()
@@ -55,7 +56,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     aliases: tuple[str, ...] = ()
     input_schema: Json = None
     output_schema: Json = None
-    timeout_ms: int | None = None
+    timeout_ms: int = TIMEOUT_MS
     max_attempts: int = 1
     queue: str = "default"
     visibility: Literal["private", "tenant", "public"] = "tenant"
@@ -92,8 +93,8 @@ def function_id(kind: Kind, name: str) -> UUID:
     return derived_id(kind, as_said(name))
 
 
-def function_of(record: Record) -> Function:
-    """Read a record as the function that it defines.
+def function_of(record: Record, *, timeout_ms: int = TIMEOUT_MS) -> Function:
+    """Read a record as the function that it defines; `timeout_ms` is for one that says none.
 
     Raises:
         InvalidInput: it does not define one; the error names the column.
@@ -111,13 +112,13 @@ def function_of(record: Record) -> Function:
             tenant=record.tenant_id, name=record.name, source=record.code,
             code_hash=record.code_hash,
             language=_part(record.language or "python", Language, "language"),
-            tier=_part(record.runtime or "pure", Tier, "runtime"),
-            entry=record.entrypoint if record.entrypoint is not None else ENTRIES[kind],
+            runtime=_part(record.runtime or "pure", Tier, "runtime"),
+            entrypoint=record.entrypoint if record.entrypoint is not None else ENTRIES[kind],
             effects=record.effects or (), description=record.description, version=record.version,
             visibility=record.visibility, owner_id=record.owner_id,
             aliases=_part(metadata.get("aliases", ()), tuple[str, ...], "aliases"),
             input_schema=metadata.get("input_schema"), output_schema=metadata.get("output_schema"),
-            timeout_ms=_part(metadata.get("timeout_ms"), int | None, "timeout_ms"),
+            timeout_ms=_part(metadata.get("timeout_ms", timeout_ms), int, "timeout_ms"),
             max_attempts=_part(metadata.get("max_attempts", 1), int, "max_attempts"),
             queue=_part(metadata.get("queue", "default"), str, "queue"),
             is_kernel=metadata.get("kernel") is True,

@@ -79,8 +79,12 @@ class Stage0:
             await self._record(refusal, tenant, record, which=record.id)
             raise
 
-    async def boot(self, kernel: str, *, tenant: str, manifest: Manifest) -> Function:
+    async def boot(
+        self, kernel: str, *, tenant: str, manifest: Manifest, known: str | None = None
+    ) -> Function:
         """Return a kernel that may run, after leaving a `boot_event` for it.
+
+        `known` is the hash of the version that this node has booted already: that one leaves none.
 
         Raises:
             Refused: the manifest does not name it or its id, or its code does not hold.
@@ -97,6 +101,8 @@ class Stage0:
             await self._record(refusal, tenant, record, which=which, kernel=kernel)
             raise
         function = await self.check(_lawful(record, tenant), tenant=tenant, manifest=manifest)
+        if function.hash == known:
+            return function
         event = Draft(
             entity_type="boot_event", who=WHO, did="booted", this=kernel, status="complete",
             related_to=(which,), input={"boot_id": str(which), "seq": function.seq,
@@ -172,7 +178,7 @@ def check_code(
     _demand(enrolled < place and (revoked is None or place <= revoked), "code.revoked_key")
     _demand(record.status == "active" and not record.is_deleted, "code.withdrawn")
     with _refusing("code.unreadable"):
-        return function_of(record)
+        return function_of(record, timeout_ms=manifest.timeout_ms)
 
 
 def _lawful(record: Record | None, tenant: str) -> Record:
