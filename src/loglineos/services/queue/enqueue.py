@@ -19,7 +19,7 @@ from loglineos.database.pool import Pool
 from loglineos.database.queries import Queries
 from loglineos.ledger.record import Draft, Record
 from loglineos.ledger.writer import Writer
-from loglineos.runtime.execution.requests import trace_of
+from loglineos.runtime.execution.requests import UNFINISHED, trace_of
 from loglineos.runtime.ids import derived_id
 
 _SQL: Final = Queries.load("loglineos.services.queue", "enqueue.sql")
@@ -65,35 +65,37 @@ def _is_keyed(draft: Draft) -> bool:
 
 
 async def _ids_of(pool: Pool, tenant: str, keys: Sequence[_Key]) -> dict[_Key, UUID]:
-    """Return the id of the execution that each key asks for now: one that lives, or the next."""
-    try:
-        async with pool.connection() as connection:
-            asked = {"tenant": tenant, "keys": [key for _, key in keys]}
-            cursor = await connection.execute(_SQL["live_keys"], asked)
-            live = {(row[0], row[1]): row[2] for row in await cursor.fetchall()}
-    except Exception as cause:
-        raise as_error(cause) from cause
-    missing = [key for key in keys if key not in live]
-    firsts = {_id_of(tenant, key, 0): key for key in missing}
-    used = await _existing(pool, tenant, list(firsts))
-    ids = {key: identity for identity, key in firsts.items() if identity not in used}
-    for identity in used:
-        key = firsts[identity]
-        ids[key] = _id_of(tenant, key, await _next_turn(pool, tenant, key))
-    return {**ids, **live}
+    """Return the id of the execution that each key asks for now: one that lives, or the next.
+
+    Turns are used one after the other, so only the last that was used can be alive. Whether it is
+    comes from the same look as that it is the last.
+    """
+    firsts = {key: _id_of(tenant, key, 0) for key in keys}
+    known = await _existing(pool, tenant, list(firsts.values()))
+    ids = {}
+    for key, first in firsts.items():
+        if known.get(first) is False:
+            ids[key] = _id_of(tenant, key, await _turn_of(pool, tenant, key))
+        else:
+            ids[key] = first
+    return ids
 
 
-async def _next_turn(pool: Pool, tenant: str, key: _Key) -> int:
-    """Find the first turn of a key that nobody has used: turns are used without gaps."""
+async def _turn_of(pool: Pool, tenant: str, key: _Key) -> int:
+    """Find the turn of a key whose first execution has ended: the last if it lives, or the next."""
     used, free = 0, _TURNS_MAX
-    steps = [2**power for power in range(32) if 2**power < _TURNS_MAX]
+    turns = [1 << power for power in range(_TURNS_MAX.bit_length() - 1)]
     while free - used > 1:
-        tried = {_id_of(tenant, key, turn): turn for turn in steps if used < turn < free}
+        tried = {_id_of(tenant, key, turn): turn for turn in turns if used < turn < free}
         found = await _existing(pool, tenant, list(tried))
-        used = max([used, *(tried[identity] for identity in found)])
-        free = min([free, *(turn for identity, turn in tried.items() if identity not in found)])
-        stride = max(1, (free - used) // _PROBES)
-        steps = list(range(used + 1, free, stride))
+        for identity, turn in tried.items():
+            if found.get(identity) is True:
+                return turn
+            if identity in found:
+                used = max(used, turn)
+            else:
+                free = min(free, turn)
+        turns = list(range(used + 1, free, max(1, (free - used) // _PROBES)))
     return free
 
 
@@ -101,14 +103,12 @@ def _id_of(tenant: str, key: _Key, turn: int) -> UUID:
     return derived_id("request", tenant, key[0], key[1].replace("\x1f", " "), str(turn))
 
 
-async def _existing(pool: Pool, tenant: str, ids: Sequence[UUID]) -> set[UUID]:
-    if not ids:
-        return set()
+async def _existing(pool: Pool, tenant: str, ids: Sequence[UUID]) -> dict[UUID, bool]:
+    """Tell which of these executions were ever asked for, and whether they live."""
+    asked = {"tenant": tenant, "ids": list(ids), "unfinished": sorted(UNFINISHED)}
     try:
         async with pool.connection() as connection:
-            cursor = await connection.execute(
-                _SQL["existing_ids"], {"tenant": tenant, "ids": list(ids)}
-            )
-            return {row[0] for row in await cursor.fetchall()}
+            cursor = await connection.execute(_SQL["existing_ids"], asked)
+            return {row[0]: row[1] for row in await cursor.fetchall()}
     except Exception as cause:
         raise as_error(cause) from cause

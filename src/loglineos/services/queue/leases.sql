@@ -26,11 +26,13 @@ WITH RECURSIVE job_group AS (
     LIMIT 1) AS following
 )
 SELECT g.queue, g.priority,
-  EXISTS (
-    SELECT 1
+  coalesce((
+    SELECT true
     FROM ledger.job j
     WHERE j.tenant_id = %(tenant)s AND j.queue = g.queue AND j.priority = g.priority
-      AND j.due_at <= %(now)s AND (j.lease_until IS NULL OR j.lease_until <= %(now)s)) AS is_ready,
+      AND j.due_at <= %(now)s AND (j.lease_until IS NULL OR j.lease_until <= %(now)s)
+    ORDER BY j.due_at
+    LIMIT 1), false) AS is_ready,
   (SELECT j.due_at
    FROM ledger.job j
    WHERE j.tenant_id = %(tenant)s AND j.queue = g.queue AND j.priority = g.priority

@@ -220,6 +220,9 @@ class Worker:
     def _begin(self, claim: Claim, until: datetime) -> None:
         job = _Job(claim, until)
         key = (claim.tenant, claim.execution.id)
+        before = self._jobs.get(key)
+        if before is not None:  # its lease was lost, perhaps by a machine that slept
+            before.task.cancel()
         self._jobs[key] = job
         work = self._tell_lost(claim) if claim.lost_by is not None else self._run(job)
         job.task = asyncio.create_task(work)
