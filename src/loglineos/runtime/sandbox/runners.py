@@ -1,22 +1,49 @@
 """The host's side of the sandbox: keeps runner processes, talks with the sessions in them.
 
-async with Runners(RunnerSettings()) as runners:
-    async with runners.session(limits=DURABLE) as session:
-        turn = await session.start(program, input)
-        while isinstance(turn, Suspended): turn = await session.resume(answer)
+    async with Runners(RunnerSettings()) as runners:
+        async with runners.session(limits=DURABLE) as session:
+            turn = await session.start(program, value)
+            while isinstance(turn, Suspended): turn = await session.resume(answer)
+
+Always holds: what comes out of a runner goes through `canon` once more here; a runner that dies or
+hangs takes its own sessions with it and nothing else, and another is started in its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+import asyncio
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
+import orjson
 
+from loglineos.base.errors import LoglineError, Pushback, Unexpected
+from loglineos.runtime.sandbox import frames, jail
+from loglineos.runtime.sandbox.batches import failing, parse, written
+from loglineos.runtime.sandbox.frames import BatchText, Reply
 from loglineos.runtime.sandbox.limits import DURABLE, PURE, RunLimits
-from loglineos.runtime.sandbox.turns import Answer, Outcome, Program, Settled, Turn
+from loglineos.runtime.sandbox.runner_process import Lane, RunnerProcess
+from loglineos.runtime.sandbox.session import (
+    SLACK_S,
+    Session,
+    check_program,
+    checked,
+    unless_fault,
+)
+from loglineos.runtime.sandbox.turns import Completed, Evaluated, Failed, Outcome, Program
+from loglineos.runtime.sandbox.values import canon
+
+__all__ = ["RunnerSettings", "Runners", "Session"]
+
+_RESTART_S: Final = 0.5
+_RESTART_S_MAX: Final = 30.0
 
 
 class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,41 +55,39 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     wait_s: float = 30.0
     layers_missing_allowed: frozenset[str] = frozenset()
     """Names of layers (`jail.LAYERS`) that this machine may lack; record it where it is set."""
-
-
-class Session:
-    """One conversation with one program; not to be shared between tasks."""
-
-    async def start(self, program: Program, value: Any = None) -> Turn:
-        """Run the program on `value` up to its first turn."""
-        raise NotImplementedError
-
-    async def resume(self, answer: Answer) -> Turn:
-        """Answer the `Suspended` turn and run on to the next."""
-        raise NotImplementedError
-
-    async def settle(self, call_id: int, answer: Settled) -> Turn:
-        """Settle one pending call of a `Waiting` turn and run on to the next."""
-        raise NotImplementedError
-
-    async def dump(self) -> bytes:
-        """Return the run as it stands, at a `Suspended` or `Waiting` turn; it stays usable."""
-        raise NotImplementedError
-
-    async def load(self, blob: bytes, program: Program) -> Turn:
-        """Go on from a dump of this engine: gives the turn that it was taken at once more."""
-        raise NotImplementedError
+    folder: str | None = None
+    """Where the private folder of a run is made; must allow programs. None: the system's."""
 
 
 class Runners:
     """The pool of runner processes."""
 
-    def __init__(self, settings: RunnerSettings) -> None:
+    def __init__(self, settings: RunnerSettings | None = None) -> None:
         """Keep the settings; `async with` starts the processes."""
-        self._settings = settings
+        self._settings = settings or RunnerSettings()
+        self._binary: jail.Binary | None = None
+        self._folder: Path | None = None
+        self._launcher: str | None = None
+        self._plan: dict[str, Any] | None = None
+        self._runners: list[RunnerProcess] = []
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._restarts: set[asyncio.Task[None]] = set()
+        self.layers: jail.Layers | None = None
 
     async def __aenter__(self) -> Self:
-        """Check the jail and start the runners."""
+        """Check the engine and the jail, start the runners.
+
+        Raises:
+            Misconfigured: a layer is missing without its override, the engine's bytes are not those
+                that were installed, or nothing can be run from the folder.
+        """
+        try:
+            await asyncio.to_thread(self._prepare)
+            for _ in range(self._settings.processes):
+                self._runners.append(await self._start())
+        except BaseException:
+            await self._end()
+            raise
         return self
 
     async def __aexit__(
@@ -71,25 +96,178 @@ class Runners:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End them."""
+        """End the runners; sessions that still stand are lost."""
+        await self._end()
 
     @property
     def engine(self) -> str:
         """Name the Python engine: `monty/<version>+<first 12 of the sha256 of its binary>`."""
-        raise NotImplementedError
+        assert self._binary is not None, "the pool is not open"
+        return self._binary.engine
 
-    def session(self, *, limits: RunLimits = DURABLE) -> AbstractAsyncContextManager[Session]:
-        """Take a place in a runner for one conversation."""
-        raise NotImplementedError
+    @property
+    def process_ids(self) -> list[int]:
+        """List the processes of the runners that are up, for those who watch over them."""
+        return [r.process_id for r in self._runners if r.process_id is not None]
+
+    @asynccontextmanager
+    async def session(self, *, limits: RunLimits = DURABLE) -> AsyncIterator[Session]:
+        """Take a place in a runner for one conversation.
+
+        Raises:
+            Pushback: no place became free within `wait_s`.
+        """
+        lane = await self._take()
+        try:
+            yield Session(lane, limits)
+        finally:
+            lane.tell(frames.Close())
+            self._give(lane)
 
     async def run_pure(
         self, program: Program, value: Any = None, *, limits: RunLimits = PURE
-    ) -> Turn:
-        """Run a program without effects to its end: `Completed` or `Failed`."""
-        raise NotImplementedError
+    ) -> Completed | Failed:
+        """Run a program without effects to its end; asking for an effect fails it."""
+        check_program(program, language=program.language)
+        plain = canon(value, field="input")
+        request = frames.Pure(program=program, value=plain, limits=limits)
+        turn = checked(await self._once(request, limits), limits)
+        assert isinstance(turn, (Completed, Failed))
+        return turn
 
     async def evaluate(
-        self, program: Program, spans: Sequence[Any], *, limits: RunLimits = PURE
+        self, program: Program, spans: Sequence[Any] | bytes, *, limits: RunLimits = PURE
     ) -> Outcome:
-        """Call `on(span)` for each span, all in one fresh machine."""
-        raise NotImplementedError
+        """Call `on(span)` for each of at most 500 spans, all in one fresh machine.
+
+        `spans` may be given as the bytes of a JSON array, if the caller has them. The first span
+        that fails is run once more by itself to learn in which line.
+
+        Raises:
+            TooLarge: too many spans, or more than `BATCH_LIMITS` of bytes.
+        """
+        check_program(program, language=program.language)
+        text = written(spans)
+        reply = await self._once(
+            frames.Evaluate(program=program, spans=text, limits=limits), limits
+        )
+        if isinstance(reply, Failed):
+            return reply
+        if not isinstance(reply, BatchText):
+            raise Unexpected(kind=type(reply).__name__)
+        outcome = parse(reply, limits)
+        if isinstance(outcome, Evaluated) and (first := failing(outcome)) is not None:
+            return await self._explained(program, text, outcome, first, limits)
+        return outcome
+
+    async def _explained(
+        self, program: Program, text: str, outcome: Evaluated, first: int, limits: RunLimits
+    ) -> Evaluated:
+        """Put the lines of its failure into the result of the first span that failed."""
+        one = orjson.dumps([orjson.loads(text)[first]]).decode()
+        request = frames.Evaluate(program=program, spans=one, limits=limits, explain=True)
+        reply = await self._once(request, limits)
+        _, error = outcome.results[first]
+        if not isinstance(reply, Failed) or error is None or reply.error.type != error.type:
+            return outcome
+        results = list(outcome.results)
+        results[first] = (None, msgspec.structs.replace(error, where=reply.error.where))
+        return msgspec.structs.replace(outcome, results=tuple(results))
+
+    async def _once(self, request: frames.Request, limits: RunLimits) -> Reply:
+        lane = await self._take()
+        try:
+            return unless_fault(await lane.ask(request, within_s=limits.feed_s + SLACK_S))
+        finally:
+            self._give(lane)
+
+    async def _take(self) -> Lane:
+        """Take a lane of the runner that has most of them free."""
+        deadline = asyncio.get_running_loop().time() + self._settings.wait_s
+        while True:
+            runner = max(self._runners, key=lambda r: len(r.free), default=None)
+            if runner is not None and runner.free:
+                return runner.free.pop()
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await turn
+            except TimeoutError:
+                raise Pushback(retry_after_s=1) from None
+            finally:
+                if not turn.done():
+                    turn.cancel()
+                with suppress(ValueError):
+                    self._waiting.remove(turn)
+
+    def _give(self, lane: Lane) -> None:
+        if lane.is_open and lane.runner in self._runners:
+            lane.runner.free.append(lane)
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def _prepare(self) -> None:
+        """Check what can be checked before a process is started."""
+        allowed = self._settings.layers_missing_allowed
+        self.layers = jail.require(allowed)
+        self._binary = jail.monty()
+        if self.layers.missing == jail.LAYERS:
+            return  # another system: the engine's own walls are all that there is
+        self._folder = Path(tempfile.mkdtemp(prefix="loglineos-", dir=self._settings.folder))
+        plan = jail.worker_plan(self._binary.path, missing_allowed=allowed)
+        self._launcher = str(jail.write_launcher(self._folder, self._binary, plan))
+        self._plan = jail.runner_plan(self._binary, self._launcher, missing_allowed=allowed)
+
+    async def _start(self) -> RunnerProcess:
+        assert self._binary is not None
+        runner = RunnerProcess(lost=self._replace)
+        try:
+            await runner.start(
+                self._binary, self._launcher, self._plan, lanes=self._settings.sessions_max
+            )
+        except BaseException:
+            await runner.end()
+            raise
+        return runner
+
+    def _replace(self, runner: RunnerProcess) -> None:
+        """Start another in the place of one that is gone."""
+        if runner not in self._runners:
+            return
+        self._runners.remove(runner)
+        task = asyncio.get_running_loop().create_task(self._restart(runner))
+        self._restarts.add(task)
+        task.add_done_callback(self._restarts.discard)
+
+    async def _restart(self, gone: RunnerProcess) -> None:
+        await gone.end()
+        pause_s = _RESTART_S
+        while True:
+            try:
+                runner = await self._start()
+            except (LoglineError, OSError):
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _RESTART_S_MAX)
+                continue
+            self._runners.append(runner)
+            for _ in runner.free:
+                self._wake()
+            return
+
+    async def _end(self) -> None:
+        for task in list(self._restarts):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        runners, self._runners = self._runners, []
+        for runner in runners:
+            await runner.end()
+        if self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)

@@ -50,7 +50,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     frozen_at: str | None = None
 
 
-class Suspended(msgspec.Struct, frozen=True, kw_only=True, tag="suspended"):
+class Suspended(msgspec.Struct, frozen=True, kw_only=True, tag_field="turn", tag="suspended"):
     """The program asks for something and stands still until it is answered.
 
     Kind "call": `name` is one of `Program.modules`. Kind "os": `name` is `datetime.now`,
@@ -71,7 +71,7 @@ class Suspended(msgspec.Struct, frozen=True, kw_only=True, tag="suspended"):
     printed: str = ""
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True, tag="waiting"):
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, tag_field="turn", tag="waiting"):
     """Every coroutine waits: settle exactly one of `pending` (sorted), then go on.
 
     The order of settling can be seen by the program, so it belongs in the journal.
@@ -82,7 +82,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, tag="waiting"):
     printed: str = ""
 
 
-class Completed(msgspec.Struct, frozen=True, kw_only=True, tag="completed"):
+class Completed(msgspec.Struct, frozen=True, kw_only=True, tag_field="turn", tag="completed"):
     """The program is done; `output` is plain JSON."""
 
     output: Any
@@ -103,7 +103,7 @@ class ProgramError(msgspec.Struct, frozen=True, kw_only=True):
     limit: Literal["time", "memory", "depth", "calls", "size"] | None = None
 
 
-class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag_field="turn", tag="failed"):
     """The program is done, badly."""
 
     error: ProgramError
@@ -114,13 +114,13 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
 Turn = Suspended | Waiting | Completed | Failed
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=False, tag="value"):
+class Value(msgspec.Struct, frozen=True, tag_field="answer", tag="value"):
     """The answer is this value; `{"$time": ...}` and its like reach the program as themselves."""
 
     value: Any = None
 
 
-class Raised(msgspec.Struct, frozen=True, kw_only=False, tag="raised"):
+class Raised(msgspec.Struct, frozen=True, tag_field="answer", tag="raised"):
     """The answer is this exception, of a type in `ALLOWED_ERRORS`; anything else is RuntimeError.
 
     `message` is shown to the program: write it from a fixed vocabulary, never from `str(error)`.
@@ -130,7 +130,7 @@ class Raised(msgspec.Struct, frozen=True, kw_only=False, tag="raised"):
     message: str = ""
 
 
-class Later(msgspec.Struct, frozen=True, kw_only=False, tag="later"):
+class Later(msgspec.Struct, frozen=True, tag_field="answer", tag="later"):
     """The answer comes by `settle`, when the turn is `Waiting`; only for an `awaited` call."""
 
 
@@ -138,7 +138,7 @@ Settled = Value | Raised
 Answer = Value | Raised | Later
 
 
-class Evaluated(msgspec.Struct, frozen=True, kw_only=True, tag="evaluated"):
+class Evaluated(msgspec.Struct, frozen=True, kw_only=True, tag_field="turn", tag="evaluated"):
     """One result for each span of a batch, in order: what `on(span)` gave, or how it failed.
 
     A result that is no `ProgramError` is the list of actions, plain JSON; `None` counts as none.
