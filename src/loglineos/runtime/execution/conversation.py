@@ -8,11 +8,9 @@ that a replay sees the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from loglineos.base.errors import InvalidInput, NotGranted, RunnerLost
-from loglineos.base.language import Text
+from loglineos.base.errors import InvalidInput, NotGranted
 from loglineos.ledger.record import Draft
 from loglineos.runtime.execution.effects.catalog import EFFECTS, OF_THE_SYSTEM
 from loglineos.runtime.execution.effects.effect import (
@@ -37,7 +35,6 @@ from loglineos.runtime.sandbox.values import revive
 
 ATTEMPTS_MAX: Final = 8
 """How often a run is tried again when the world does not answer, unless its request says more."""
-_RETRY_AFTER_S: Final = 1.0
 
 
 class Question(NamedTuple):
@@ -89,15 +86,13 @@ class Conversation:
         asker: Asker,
         *,
         attempt: int,
-        is_lost: Callable[[], bool],
     ) -> None:
-        """Answer for `asker`; `is_lost` tells whether the lease has gone to another worker."""
+        """Answer for `asker`."""
         self._tools = tools
         self._scribe = scribe
         self._journal = scribe.journal
         self._asker = asker
         self._attempt = attempt
-        self._is_lost = is_lost
         self.asked = 0
         self._cpu_us = 0
         self._numbers: dict[int, int] = {}
@@ -198,8 +193,6 @@ class Conversation:
         self, n: int, key: StepKey, name: str, args: list[Any], kwargs: dict[str, Any]
     ) -> Question | Step:
         """Name the arguments, authorise, write the intent; a refusal is an answer already."""
-        if self._is_lost():
-            raise RunnerLost(reason=_LEASE_LOST, retry_after_s=_RETRY_AFTER_S)
         if n > BUDGET.calls_max:
             raise Ending(_limit("calls", f"more than {BUDGET.calls_max} steps"))
         effect = EFFECTS.get(name) or OF_THE_SYSTEM.get(name)
@@ -211,7 +204,7 @@ class Conversation:
             return await self._refuse(n, key, asked, denied)
         try:
             arguments = effect.bind(args, kwargs)
-            await self._authorise(effect.needs(arguments))
+            private_hosts = await self._authorise(effect.needs(arguments))
         except InvalidInput as fault:
             denied = Denied(type="ValueError", message=fault.describe("en"), code=fault.code)
             return await self._refuse(n, key, asked, denied)
@@ -223,19 +216,20 @@ class Conversation:
         call = Call(
             n=n, name=name, arguments=arguments, execution=self._scribe.head, asker=self._asker,
             now=self._tools.world.clock.now(), step=self._journal.steps.get(n),
-            epoch=self._journal.epoch,
+            epoch=self._journal.epoch, private_hosts=private_hosts,
         )  # fmt: skip
         return Question(effect, call, key)
 
-    async def _authorise(self, needs: tuple[str, ...]) -> None:
+    async def _authorise(self, needs: tuple[str, ...]) -> tuple[str, ...]:
         if not needs:
-            return
-        manifest = await self._tools.law.manifest(self._scribe.head.tenant_id)
+            return ()
+        manifest = await self._tools.laws.manifest(self._scribe.head.tenant_id)
         for need in needs:
             check_granted(
                 need, function=self._asker.name, declared=self._asker.effects,
                 granted=manifest.effects_granted,
             )  # fmt: skip
+        return tuple(manifest.limits.http_private_allowed)
 
     async def _refuse(self, n: int, key: StepKey, asked: Any, denied: Denied) -> Step:
         self._scribe.hold(self._step(n, key, "error", asked=asked, error=_error_of(denied)))
@@ -332,8 +326,3 @@ def _turn_of(step: Step) -> tuple[int, int]:
 
 def _limit(which: str, message: str) -> End:
     return End(error={"code": f"limit_{which}", "type": "Limit", "message": message})
-
-
-_LEASE_LOST: Final = Text(
-    "a tarefa passou para outro trabalhador", "the job went to another worker"
-)

@@ -12,7 +12,7 @@ Source: docs/explanation/executions.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,15 +21,21 @@ from loglineos.database.pool import Pool
 from loglineos.database.queries import Queries
 from loglineos.ledger.record import Record
 from loglineos.ledger.rows import record_of
+from loglineos.runtime.execution.admission import Admission
 from loglineos.runtime.execution.effects.effect import World
 from loglineos.runtime.execution.journal import Journal
+from loglineos.runtime.execution.outcome import Outcome
 from loglineos.runtime.execution.requests import follow_up, is_unfinished
 from loglineos.runtime.execution.run import Run
-from loglineos.runtime.execution.tools import Law, Outcome, Tools
+from loglineos.runtime.execution.tools import Tools
+from loglineos.runtime.functions import Function
+from loglineos.runtime.laws import Laws
 from loglineos.runtime.sandbox.runners import Runners
 from loglineos.runtime.sandbox.values import canon
+from loglineos.runtime.violations import violation_draft
 
 _SQL: Final = Queries.load("loglineos.runtime.execution", "execution.sql")
+_KERNEL: Final = "run_code"
 _TAKEN_ANEW_MAX: Final = 5
 """How often a run whose step was taken by another reads its journal again before it gives up."""
 
@@ -38,30 +44,23 @@ class Executor:
     """Runs executions of any tenant. One per worker process; many runs at once."""
 
     def __init__(
-        self, *, world: World, law: Law, runners: Runners, reading: Pool, work: Pool, name: str
+        self, *, world: World, laws: Laws, runners: Runners, reading: Pool, work: Pool
     ) -> None:
-        """Read journals through `reading`, wake runs through `work` (role logline_appender).
-
-        `name` is the worker's, in the records of what it ran.
-        """
+        """Read journals through `reading`, wake runs through `work` (role logline_appender)."""
         self.world = world
-        self._law = law
+        self._laws = laws
+        self._admission = Admission(laws)
         self._reading = reading
         self._work = work
-        self._tools = Tools(world=world, law=law, runners=runners, name=name, wake=self.wake)
+        self._tools = Tools(world=world, laws=laws, runners=runners, wake=self.wake)
 
     async def run(
-        self,
-        tenant: str,
-        execution: Record,
-        *,
-        attempt: int = 1,
-        is_lost: Callable[[], bool] = lambda: False,
+        self, tenant: str, execution: Record, *, worker: str, attempt: int = 1
     ) -> Outcome:
         """Run or resume an execution whose latest event is `execution`, to its next rest.
 
-        Everything that it leads to is appended here; an outcome tells what was. `is_lost` tells
-        whether the lease has gone to another: then nothing more is begun.
+        What must be durable on the way is appended here; its end is left to `worker`, who appends
+        the ends of many together. Cancel it when the lease is lost: the journal has what was done.
 
         Raises:
             DatabaseUnavailable, ReadOnly, Pushback: not now; the journal has what was done.
@@ -70,35 +69,63 @@ class Executor:
             if not is_unfinished(execution):
                 break
             try:
-                return await self._run(execution, attempt=attempt, is_lost=is_lost)
+                return await self._run(execution, worker=worker, attempt=attempt)
             except Conflict:
                 execution = await self.world.writer.latest(tenant, execution.id)
-        return Outcome(kind="lost", record=execution)
+        return Outcome(kind="lost", head=execution)
 
-    async def _run(
-        self, execution: Record, *, attempt: int, is_lost: Callable[[], bool]
-    ) -> Outcome:
+    async def _run(self, execution: Record, *, worker: str, attempt: int) -> Outcome:
         pinned = ((execution.metadata or {}).get("header") or {}).get("function") or {}
         which = execution.parent_id or execution.name or ""
         try:
-            function = await self._law.function(execution.tenant_id, which, pinned.get("seq"))
+            function = await self._laws.function(execution.tenant_id, which, pinned.get("seq"))
             journal, first = await self.journal_of(execution)
             value = canon(first)
             function.check_input(value)
+            if not pinned and (stopped := await self._admit(execution, function, attempt)):
+                return stopped
         except LoglineError as failure:
             if failure.retryable:
                 raise
-            return await self._refuse(execution, failure, attempt)
+            return _refused(execution, failure)
         run = Run(
             self._tools, execution, input=value, function=function, journal=journal,
-            attempt=attempt, is_lost=is_lost,
+            worker=worker, attempt=attempt,
         )  # fmt: skip
         try:
             return await run.go()
         except RunnerLost as lost:
             return await run.try_again(lost.code, lost.describe("en"))
         except Diverged as parted:
-            return await self._refuse(run.head, parted, attempt)
+            return _refused(run.head, parted)
+
+    async def _admit(self, execution: Record, function: Function, attempt: int) -> Outcome | None:
+        """Ask whether a run may start; None: it may. Otherwise its life says why not."""
+        decided = await self._admission.decide(execution, function, attempt=attempt)
+        if decided["do"] == "run":
+            return None
+        error = {
+            "code": decided["reason"], "type": "Refused", "message": decided["said"]["en"],
+        }  # fmt: skip
+        about = {"said": decided["said"]}
+        if decided["do"] == "defer":
+            until = datetime.fromisoformat(decided["until"])
+            later = follow_up(
+                execution, who=_KERNEL, did="defer", status="queued", run_at=until, error=error,
+                attempt=attempt, metadata=about,
+            )  # fmt: skip
+            await self.world.writer.append([later], tenant=execution.tenant_id)
+            return Outcome(kind="rested")
+        figures = {name: decided.get(name) for name in ("limit", "used")}
+        violation = violation_draft(
+            decided["reason"], who=_KERNEL, said=decided["said"], which=function.id, **figures
+        )
+        denied = follow_up(
+            execution, who=_KERNEL, did="block", status="denied", error=error, attempt=attempt,
+            metadata=about,
+        )  # fmt: skip
+        await self.world.writer.append([violation, denied], tenant=execution.tenant_id)
+        return Outcome(kind="rested")
 
     async def journal_of(self, execution: Record) -> tuple[Journal, Any]:
         """Read what a run was answered so far, and its input."""
@@ -119,16 +146,10 @@ class Executor:
         async with self._work.connection() as connection:
             return (await connection.execute(_SQL["wake_jobs"], asked)).rowcount
 
-    async def _refuse(self, execution: Record, failure: LoglineError, attempt: int) -> Outcome:
-        """Say in the execution's life why it was not run, or not run on."""
-        error = {
-            "code": failure.code,
-            "type": type(failure).__name__,
-            "message": failure.describe("en"),
-        }
-        draft = follow_up(
-            execution, who=f"function:{execution.name}", did="refuse", status="error", error=error,
-            attempt=attempt, worker=self._tools.name,
-        )  # fmt: skip
-        (record,) = await self.world.writer.append([draft], tenant=execution.tenant_id)
-        return Outcome(kind="error", record=record)
+
+def _refused(execution: Record, failure: LoglineError) -> Outcome:
+    """Say why an execution is not run, or not run on."""
+    error = {
+        "code": failure.code, "type": type(failure).__name__, "message": failure.describe("en"),
+    }  # fmt: skip
+    return Outcome(kind="error", head=execution, error=error, is_final=True)

@@ -1,9 +1,7 @@
 """Grants: what a function declares and the house allows, compared when it asks, not before.
 
-A need is a word (`emit`, `ledger.read`) or a word and a name (`http:api.example.org`,
-`secret:banco`). A pattern covers a need when they are equal, or when it ends in `*` and begins it
-(`http:*`, `http:*.example.org` for every host below that name, `*` for everything).
-Always holds: both the function's own declaration and the manifest must cover a need.
+Always holds: both the function's own declaration and the manifest must cover a need, at the moment
+of the call: what was revoked while a run slept is refused when it wakes.
 """
 
 from __future__ import annotations
@@ -13,11 +11,7 @@ from typing import Final
 
 from loglineos.base.errors import NotGranted
 from loglineos.base.language import Text
-
-
-def covers(patterns: Iterable[str], need: str) -> bool:
-    """Tell whether one of the patterns covers a need."""
-    return any(_covers(pattern, need) for pattern in patterns)
+from loglineos.runtime.manifest import covers
 
 
 def check_granted(
@@ -32,18 +26,6 @@ def check_granted(
         raise NotGranted(effect=need, function=function, reason=_NOT_DECLARED)
     if not covers(granted, need):
         raise NotGranted(effect=need, function=function, reason=_NOT_GRANTED)
-
-
-def _covers(pattern: str, need: str) -> bool:
-    if pattern in ("*", need):
-        return True
-    word, _, name = pattern.partition(":")
-    asked, _, which = need.partition(":")
-    if word != asked:
-        return False
-    if name == "*":
-        return bool(which)
-    return name.startswith("*.") and which.endswith(name[1:])
 
 
 _NOT_DECLARED: Final = Text("a função não o declara", "the function does not declare it")

@@ -6,9 +6,8 @@ it up; a run without effects ends in one record.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from blake3 import blake3
@@ -27,8 +26,10 @@ from loglineos.runtime.execution.conversation import (
 from loglineos.runtime.execution.effects.catalog import NAMES
 from loglineos.runtime.execution.effects.effect import Asker, End, Rest
 from loglineos.runtime.execution.journal import Journal
+from loglineos.runtime.execution.outcome import Outcome
 from loglineos.runtime.execution.scribe import Scribe
-from loglineos.runtime.execution.tools import Outcome, Tools
+from loglineos.runtime.execution.tools import Tools
+from loglineos.runtime.functions import Function
 from loglineos.runtime.sandbox.limits import BUDGET, DURABLE, PURE, RunLimits
 from loglineos.runtime.sandbox.turns import (
     Completed,
@@ -49,8 +50,8 @@ class Run:
     """One run. Made for one use."""
 
     def __init__(
-        self, tools: Tools, execution: Record, *, input: Any, function: Any, journal: Journal,  # noqa: A002
-        attempt: int, is_lost: Callable[[], bool],
+        self, tools: Tools, execution: Record, *, input: Any, function: Function,  # noqa: A002
+        journal: Journal, worker: str, attempt: int,
     ) -> None:  # fmt: skip
         """Prepare to run or resume `execution`, its latest event, with its first input."""
         self._tools = tools
@@ -58,12 +59,12 @@ class Run:
         self._input = input
         self._attempt = attempt
         self._scribe = Scribe(
-            tools.world.writer, execution, journal, worker=tools.name, attempt=attempt
+            tools.world.writer, execution, journal, worker=worker, attempt=attempt
         )
         asker = Asker(
             id=function.id, seq=function.seq, name=function.name, effects=tuple(function.effects)
         )
-        self._talk = Conversation(tools, self._scribe, asker, attempt=attempt, is_lost=is_lost)
+        self._talk = Conversation(tools, self._scribe, asker, attempt=attempt)
         self._cpu_us = journal.cpu_us
         self._printed = ""
 
@@ -83,13 +84,11 @@ class Run:
         frozen_at = (
             (self._scribe.header.get("frozen_at") or rfc3339(self.head.at)) if is_pure else None
         )
-        program = await self._tools.law.program(
-            self.head.tenant_id, self._function, frozen_at=frozen_at
-        )
-        seed = blake3(b"seed\n" + self.head.id.bytes).hexdigest()
-        program = msgspec.structs.replace(
-            program, seed=seed, modules=() if is_pure else NAMES, frozen_at=frozen_at
-        )
+        program = await self._tools.laws.program(
+            self.head.tenant_id, self._function, frozen_at=frozen_at,
+            seed=blake3(b"seed\n" + self.head.id.bytes).hexdigest(),
+            modules=() if is_pure else NAMES,
+        )  # fmt: skip
         self._scribe.header = self._scribe.header or self._header(program)
         try:
             failing = (self.head.metadata or {}).get("failing")
@@ -107,10 +106,10 @@ class Run:
             self._talk.stop()
 
     async def try_again(self, code: str, message: str) -> Outcome:
-        """Leave the run for later, with a wait that doubles; out of attempts it is dead."""
+        """Leave the run for later, with a wait that doubles; out of attempts it has failed."""
         error = {"code": code, "type": "Unavailable", "message": message}
         if self._attempt >= max(self.head.max_attempts or 1, ATTEMPTS_MAX):
-            return await self._close("dead", "give_up", error=error)
+            return self._ended("error", error=error, is_final=True)
         world = self._tools.world
         wait_s = min(RETRY_FIRST_S * 2 ** (self._attempt - 1), RETRY_LONGEST_S)
         noise = int.from_bytes(world.entropy.bytes(2), "big") / 65_536
@@ -119,16 +118,14 @@ class Run:
             "queue", "queued", run_at=run_at, attempt=self._attempt + 1, error=error
         )
         await self._scribe.append([], ends=draft)
-        return Outcome(kind="queued", record=self.head)
+        return Outcome(kind="rested", head=self.head)
 
     async def _go_pure(self, program: Program) -> Outcome:
         turn = await self._tools.runners.run_pure(program, self._input, limits=self._limits(PURE))
         self._note(turn)
         if isinstance(turn, Completed):
             return await self._complete(turn.output)
-        if isinstance(turn, Failed):
-            return await self._fail(_told(turn.error))
-        return await self._fail(_PURE_ASKED)
+        return await self._fail(_told(turn.error))
 
     async def _go_durable(self, program: Program) -> Outcome:
         async with self._tools.runners.session(limits=self._limits(DURABLE)) as session:
@@ -153,15 +150,13 @@ class Run:
         except LoglineError as fault:
             message = f"the output is not what the function promises: {fault.describe('en')}"
             return await self._fail({"code": "bad_output", "type": "Output", "message": message})
-        return await self._close("complete", "complete", output=plain, output_hash=digest(plain))
+        return self._ended("complete", output=plain, output_hash=digest(plain))
 
     async def _end(self, end: End) -> Outcome:
         if end.error is not None:
             return await self._fail(end.error)
         plain = canon(end.output)
-        return await self._close(
-            "complete", "continue", drafts=list(end.drafts), output=plain, output_hash=digest(plain)
-        )
+        return self._ended("complete", drafts=end.drafts, output=plain, output_hash=digest(plain))
 
     async def _fail(self, error: dict[str, Any]) -> Outcome:
         """Undo what was to be undone, the last first, then say that the run failed."""
@@ -176,27 +171,20 @@ class Run:
             except Resting as resting:
                 return await self._rest(resting.pending, failing=error, asked=asked)
             undone.append({"function": function, "error": step.error})
-        told = {"compensated": undone} if undone else {}
-        hashed: dict[str, Any] = {"output_hash": digest(canon({"error": error}))}
-        attempts = self.head.max_attempts or 1
-        if self._function.runtime == "pure" or undone or self._attempt >= attempts:
-            status = "dead" if attempts > 1 else "error"
-            return await self._close(status, "fail", error=error, metadata=told, **hashed)
-        return await self._retry(error)
+        told: dict[str, Any] = {"compensated": undone} if undone else {}
+        is_final = bool(undone) or self._function.runtime == "pure"
+        if not is_final and self._attempt < (self.head.max_attempts or 1):
+            told["cuts"] = self._cuts()
+        return self._ended(
+            "error", error=error, is_final=is_final, metadata=told,
+            output_hash=digest(canon({"error": error})),
+        )  # fmt: skip
 
-    async def _retry(self, error: dict[str, Any]) -> Outcome:
-        """Try a failed run once more, from its last failed step; without one, from its start."""
+    def _cuts(self) -> list[int]:
+        """Say from which step on the next attempt asks anew: from the last that failed."""
         steps = self._scribe.journal.steps
         failed = [n for n, step in steps.items() if step.error is not None]
-        cuts = [*((self.head.metadata or {}).get("cuts") or ()), max(failed, default=1)]
-        world = self._tools.world
-        run_at = world.clock.now() + timedelta(seconds=RETRY_FIRST_S * 2 ** (self._attempt - 1))
-        draft = self._scribe.next_event(
-            "queue", "queued", run_at=run_at, attempt=self._attempt + 1, error=error,
-            metadata={"cuts": cuts},
-        )  # fmt: skip
-        await self._scribe.append([], ends=draft)
-        return Outcome(kind="queued", record=self.head)
+        return [*((self.head.metadata or {}).get("cuts") or ()), max(failed, default=1)]
 
     async def _rest(
         self, pending: list[Pending], *, failing: dict[str, Any] | None = None, asked: int = 0
@@ -219,24 +207,27 @@ class Run:
             if not isinstance(await effect.perform(world, call), Rest):
                 await self._tools.wake(self.head.tenant_id, [self.head.id])
                 break
-        return Outcome(kind="waiting", record=self.head)
+        return Outcome(kind="rested", head=self.head)
 
-    async def _close(
-        self, status: Any, did: str, *, drafts: list[Draft] | None = None,
-        metadata: dict[str, Any] | None = None, **fields: Any,
+    def _ended(
+        self, kind: Literal["complete", "error"], *, drafts: tuple[Draft, ...] = (),
+        metadata: dict[str, Any] | None = None, output_hash: str | None = None, **fields: Any,
     ) -> Outcome:  # fmt: skip
+        """Tell how the run ended, with what is to be appended together with its end."""
         about = {
-            "cpu_us": self._cpu_us,
-            "steps": len(self._scribe.journal.steps),
-            **(metadata or {}),
-        }
+            "header": self._scribe.header, "active_ms": self._scribe.active_ms,
+            "cpu_us": self._cpu_us, "steps": len(self._scribe.journal.steps), **(metadata or {}),
+        }  # fmt: skip
+        columns: dict[str, Any] = {"duration_ms": self._scribe.active_ms}
         if self._printed:
-            fields["details"] = {"printed": self._printed}
-        draft = self._scribe.next_event(
-            did, status, duration_ms=self._scribe.active_ms, metadata=about, **fields
-        )
-        await self._scribe.append(drafts or [], ends=draft)
-        return Outcome(kind=status, record=self.head)
+            columns["details"] = {"printed": self._printed}
+        if kind == "error" and output_hash is not None:
+            columns["output_hash"] = output_hash
+            output_hash = None
+        return Outcome(
+            kind=kind, head=self.head, drafts=(*self._scribe.take_held(), *drafts),
+            output_hash=output_hash, columns=columns, metadata=about, **fields,
+        )  # fmt: skip
 
     def _compensations(self) -> list[tuple[str, Any]]:
         kept = (self.head.metadata or {}).get("compensations")
@@ -282,10 +273,6 @@ def _told(error: ProgramError) -> dict[str, Any]:
     return told
 
 
-_PURE_ASKED: Final = {
-    "code": "not_granted", "type": "PermissionError",
-    "message": "a pure function asks for nothing",
-}  # fmt: skip
 _OUT_OF_TIME: Final = {
     "code": "limit_time", "type": "Limit",
     "message": f"more than {BUDGET.cpu_s:.0f} s of running",

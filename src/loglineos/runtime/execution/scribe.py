@@ -44,6 +44,12 @@ class Scribe:
         self._buffered.append(draft)
         self.journal.keep(step_of(draft))
 
+    def take_held(self) -> tuple[Draft, ...]:
+        """Hand over what was held, to be appended with the end of the run."""
+        held = tuple(self._buffered)
+        self._buffered.clear()
+        return held
+
     async def append(self, drafts: list[Draft], *, ends: Draft | None = None) -> None:
         """Append what was held and these drafts, whole or not at all; `ends` comes last.
 

@@ -27,27 +27,9 @@ from loglineos.runtime.execution.effects.effect import (
 from loglineos.runtime.execution.effects.small import parse_id
 from loglineos.runtime.execution.requests import DEPTH_MAX, depth_of, draft_request, is_unfinished
 from loglineos.runtime.ids import derived_id
+from loglineos.runtime.manifest import LAW_TYPES
 
-OURS: Final = frozenset(
-    {
-        "tenant",
-        "actor",
-        "key",
-        "forgetting",
-        "function",
-        "manifest",
-        "policy",
-        "schedule",
-        "prelude",
-        "prompt",
-        "queue",
-        "execution",
-        "step",
-        "boot_event",
-        "policy_cursor",
-        "policy_violation",
-    }
-)
+OURS: Final = LAW_TYPES | {"policy_violation"}
 """Entity types that only the house itself and its runtime write."""
 _FORBIDDEN: Final = (
     "tenant_id",

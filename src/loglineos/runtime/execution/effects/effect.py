@@ -95,6 +95,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     now: datetime
     step: Step | None = None
     epoch: int = 0
+    private_hosts: tuple[str, ...] = ()
+    """Hosts with an address of the house's own network that the manifest lets `ctx.http` reach."""
 
     @property
     def tenant(self) -> str:
@@ -115,7 +117,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 class Door(Protocol):
     """The way out to other servers; made once, checks every address it opens."""
 
-    async def request(self, call: Call, *, secret: str | None) -> Done | Denied:
+    async def request(self, call: Call, *, secrets: dict[str, str]) -> Done | Denied:
         """Perform one `ctx.http` call, whose host was granted; never raises."""
         ...
 

@@ -79,7 +79,7 @@ async def ask_person(world: World, call: Call) -> Performed:
     return Rest(until=until, waiting_for={"kind": "question", "id": str(question)})
 
 
-@effect("ctx.wait_for", "wait", like="(pattern, timeout_s=None)", needs=("ledger.read",))
+@effect("ctx.wait_for", "wait", like="(pattern, timeout_s=None)", needs=("wait",))
 async def wait_for_fact(world: World, call: Call) -> Performed:
     """Rest until a record that fits `pattern` is appended; give it, or None after `timeout_s`."""
     pattern = call.arguments["pattern"]
