@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, NamedTuple
 
-from loglineos.base.errors import InvalidInput, NotGranted
+from loglineos.base.errors import Diverged, InvalidInput, NotGranted
 from loglineos.ledger.record import Draft
 from loglineos.runtime.execution.effects.catalog import EFFECTS, OF_THE_SYSTEM
 from loglineos.runtime.execution.effects.effect import (
@@ -86,13 +86,15 @@ class Conversation:
         asker: Asker,
         *,
         attempt: int,
+        is_replay: bool = False,
     ) -> None:
-        """Answer for `asker`."""
+        """Answer for `asker`; `is_replay`: from the journal alone."""
         self._tools = tools
         self._scribe = scribe
         self._journal = scribe.journal
         self._asker = asker
         self._attempt = attempt
+        self._is_replay = is_replay
         self.asked = 0
         self._cpu_us = 0
         self._numbers: dict[int, int] = {}
@@ -193,6 +195,11 @@ class Conversation:
         self, n: int, key: StepKey, name: str, args: list[Any], kwargs: dict[str, Any]
     ) -> Question | Step:
         """Name the arguments, authorise, write the intent; a refusal is an answer already."""
+        if self._is_replay:
+            raise Diverged(
+                execution=str(self._scribe.head.id), step=n, expected="nothing", found=str(key),
+                what="execution", where=f"step {n}", reason=str(key),
+            )  # fmt: skip
         if n > BUDGET.calls_max:
             raise Ending(_limit("calls", f"more than {BUDGET.calls_max} steps"))
         effect = EFFECTS.get(name) or OF_THE_SYSTEM.get(name)

@@ -16,12 +16,16 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from blake3 import blake3
+
+from loglineos.base.clock import rfc3339
 from loglineos.base.errors import Conflict, Diverged, LoglineError, RunnerLost
 from loglineos.database.pool import Pool
 from loglineos.database.queries import Queries
 from loglineos.ledger.record import Record
 from loglineos.ledger.rows import record_of
 from loglineos.runtime.execution.admission import Admission
+from loglineos.runtime.execution.effects.catalog import NAMES
 from loglineos.runtime.execution.effects.effect import World
 from loglineos.runtime.execution.journal import Journal
 from loglineos.runtime.execution.outcome import Outcome
@@ -31,6 +35,7 @@ from loglineos.runtime.execution.tools import Tools
 from loglineos.runtime.functions import Function
 from loglineos.runtime.laws import Laws
 from loglineos.runtime.sandbox.runners import Runners
+from loglineos.runtime.sandbox.turns import Program
 from loglineos.runtime.sandbox.values import canon
 from loglineos.runtime.violations import violation_draft
 
@@ -88,9 +93,10 @@ class Executor:
             if failure.retryable:
                 raise
             return _refused(execution, failure)
+        program = await self._program(execution, function)
         run = Run(
-            self._tools, execution, input=value, function=function, journal=journal,
-            worker=worker, attempt=attempt,
+            self._tools, execution, input=value, function=function, program=program,
+            journal=journal, worker=worker, attempt=attempt,
         )  # fmt: skip
         try:
             return await run.go()
@@ -98,6 +104,16 @@ class Executor:
             return await run.try_again(lost.code, lost.describe("en"))
         except Diverged as parted:
             return _refused(run.head, parted)
+
+    async def _program(self, execution: Record, function: Function) -> Program:
+        """Return what the sandbox is given: a pure function sees the clock stand still."""
+        header = (execution.metadata or {}).get("header") or {}
+        is_pure = function.runtime == "pure"
+        return await self._laws.program(
+            execution.tenant_id, function,
+            frozen_at=header.get("frozen_at") or rfc3339(execution.at) if is_pure else None,
+            seed=seed_of(execution.id), modules=() if is_pure else NAMES,
+        )  # fmt: skip
 
     async def _admit(self, execution: Record, function: Function, attempt: int) -> Outcome | None:
         """Ask whether a run may start; None: it may. Otherwise its life says why not."""
@@ -145,6 +161,11 @@ class Executor:
         asked = {"tenant": tenant, "ids": executions, "now": self.world.clock.now()}
         async with self._work.connection() as connection:
             return (await connection.execute(_SQL["wake_jobs"], asked)).rowcount
+
+
+def seed_of(execution: UUID) -> str:
+    """Return the seed of an execution's randomness, which follows from its id."""
+    return blake3(b"seed\n" + execution.bytes).hexdigest()
 
 
 def _refused(execution: Record, failure: LoglineError) -> Outcome:

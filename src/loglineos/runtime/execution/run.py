@@ -23,7 +23,6 @@ from loglineos.runtime.execution.conversation import (
     Pending,
     Resting,
 )
-from loglineos.runtime.execution.effects.catalog import NAMES
 from loglineos.runtime.execution.effects.effect import Asker, End, Rest
 from loglineos.runtime.execution.journal import Journal
 from loglineos.runtime.execution.outcome import Outcome
@@ -51,11 +50,15 @@ class Run:
 
     def __init__(
         self, tools: Tools, execution: Record, *, input: Any, function: Function,  # noqa: A002
-        journal: Journal, worker: str, attempt: int,
+        program: Program, journal: Journal, worker: str, attempt: int, is_replay: bool = False,
     ) -> None:  # fmt: skip
-        """Prepare to run or resume `execution`, its latest event, with its first input."""
+        """Prepare to run or resume `execution`, its latest event, with its first input.
+
+        `is_replay`: only the journal answers; a question beyond it parts from it.
+        """
         self._tools = tools
         self._function = function
+        self._program = program
         self._input = input
         self._attempt = attempt
         self._scribe = Scribe(
@@ -64,9 +67,10 @@ class Run:
         asker = Asker(
             id=function.id, seq=function.seq, name=function.name, effects=tuple(function.effects)
         )
-        self._talk = Conversation(tools, self._scribe, asker, attempt=attempt)
+        self._talk = Conversation(tools, self._scribe, asker, attempt=attempt, is_replay=is_replay)
         self._cpu_us = journal.cpu_us
         self._printed = ""
+        self._scribe.header = self._scribe.header or self._header()
 
     @property
     def head(self) -> Record:
@@ -80,21 +84,13 @@ class Run:
             Conflict: another worker was here; read the journal again.
             RunnerLost: the sandbox went away; `try_again`.
         """
-        is_pure = self._function.runtime == "pure"
-        frozen_at = (
-            (self._scribe.header.get("frozen_at") or rfc3339(self.head.at)) if is_pure else None
-        )
-        program = await self._tools.laws.program(
-            self.head.tenant_id, self._function, frozen_at=frozen_at,
-            seed=blake3(b"seed\n" + self.head.id.bytes).hexdigest(),
-            modules=() if is_pure else NAMES,
-        )  # fmt: skip
-        self._scribe.header = self._scribe.header or self._header(program)
         try:
             failing = (self.head.metadata or {}).get("failing")
             if isinstance(failing, dict):  # it failed before, and undoes what it did
                 return await self._fail(failing)
-            return await (self._go_pure(program) if is_pure else self._go_durable(program))
+            if self._function.runtime == "pure":
+                return await self._go_pure()
+            return await self._go_durable()
         except Resting as resting:
             return await self._rest(resting.pending)
         except Ending as ending:
@@ -120,16 +116,18 @@ class Run:
         await self._scribe.append([], ends=draft)
         return Outcome(kind="rested", head=self.head)
 
-    async def _go_pure(self, program: Program) -> Outcome:
-        turn = await self._tools.runners.run_pure(program, self._input, limits=self._limits(PURE))
+    async def _go_pure(self) -> Outcome:
+        turn = await self._tools.runners.run_pure(
+            self._program, self._input, limits=self._limits(PURE)
+        )
         self._note(turn)
         if isinstance(turn, Completed):
             return await self._complete(turn.output)
         return await self._fail(_told(turn.error))
 
-    async def _go_durable(self, program: Program) -> Outcome:
+    async def _go_durable(self) -> Outcome:
         async with self._tools.runners.session(limits=self._limits(DURABLE)) as session:
-            turn = await session.start(program, self._input)
+            turn = await session.start(self._program, self._input)
             while True:
                 self._note(turn)
                 if isinstance(turn, Completed):
@@ -244,9 +242,9 @@ class Run:
             base, feed_s=min(base.feed_s, timeout_s), turn_s=min(base.turn_s, timeout_s)
         )
 
-    def _header(self, program: Program) -> dict[str, Any]:
+    def _header(self) -> dict[str, Any]:
         """Tell what a replay needs: the versions of everything that decided the outcome."""
-        function = self._function
+        function, program = self._function, self._program
         prelude = {
             module.name: blake3(module.source.encode()).hexdigest() for module in program.prelude
         }
