@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import io
 from datetime import timedelta
 
@@ -110,3 +112,30 @@ async def test_any_line_of_text_is_ingested_and_never_lost(house: House, line: s
     drafts = (draft for _, draft in drafts_of(items, tenant="casa"))
     report = await ingest(house.writer, drafts, tenant="casa")
     assert report.added + report.present == report.lines == expected
+
+
+async def test_many_events_of_one_life_follow_those_still_on_their_way(house: House) -> None:
+    """Batches are sealed before the database knows the ones ahead of them."""
+    lives = [str(uuid7()) for _ in range(3)]
+    lines = [
+        orjson.dumps(
+            {**ACT, "id": lives[n % 3], "this": f"passo {n}"} | ({"seq": n // 3} if n % 2 else {})
+        )
+        for n in range(60)
+    ]
+    report = await take(house, b"\n".join(lines), batch_records=2)
+    assert (report.added, report.present, report.ghosts) == (60, 0, 0)
+    connection = await house.connect("logline_reader")
+    cursor = await connection.execute(
+        "SELECT id::text, array_agg(seq ORDER BY position) FROM ledger.universal_registry"
+        " WHERE tenant_id = 'casa' AND position > 1 GROUP BY id"
+    )
+    assert dict(await cursor.fetchall()) == {life: list(range(20)) for life in lives}
+
+
+async def test_an_ingest_leaves_the_collector_as_it_was(house: House) -> None:
+    before = gc.get_threshold()
+    lines = [orjson.dumps({**ACT, "this": f"pedido {n}"}) for n in range(5)]
+    await asyncio.gather(*(take(house, b"\n".join(lines)) for _ in range(2)))
+    assert len(await stored(house)) == 5
+    assert gc.get_threshold() == before

@@ -49,13 +49,9 @@ def check_fit(payload: dict[str, Any]) -> None:
     """
     if missing := _NEEDED - payload.keys():
         raise InvalidInput(field=shown(min(missing)), shape="null", reason=_ABSENT)
-    for name, value in payload.items():
-        kind = _KIND_OF[name]
-        if type(value) is kind:
-            if kind is tuple:
-                _check_items(name, value)
-        elif kind is not object:
-            _check_other(name, value, kind)
+    kinds = list(map(type, payload.values()))
+    if tuple in kinds or list(map(_KIND_OF.__getitem__, payload)) != kinds:
+        _check_each(payload)
     if payload["visibility"] not in _VISIBILITIES:
         raise _unknown("visibility", payload["visibility"], _VISIBILITIES)
     if "branch" in payload and payload["branch"] not in _BRANCHES:
@@ -86,6 +82,16 @@ def check_texts(payload: dict[str, Any]) -> None:
 def shown(name: str) -> str:
     """Return the name that people use for a column: `at` is shown as `when`."""
     return "when" if name == "at" else name
+
+
+def _check_each(payload: dict[str, Any]) -> None:
+    for name, value in payload.items():
+        kind = _KIND_OF[name]
+        if type(value) is kind:
+            if kind is tuple:
+                _check_items(name, value)
+        elif kind is not object:
+            _check_other(name, value, kind)
 
 
 def _check_other(name: str, value: Any, kind: type) -> None:

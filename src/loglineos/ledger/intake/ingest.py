@@ -8,8 +8,10 @@ cannot keep as it is (too large, too far in the future) becomes a ghost that say
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -31,8 +33,9 @@ from loglineos.ledger.record import DRAFT_FIELDS, Draft, Record
 from loglineos.ledger.writer import TURN_DRAFTS, Writer
 
 _BATCH: Final = 1_000
-_IN_FLIGHT: Final = 2
+_IN_FLIGHT: Final = 3
 _RETRIES_MAX: Final = 60
+_COLLECT_EVERY: Final = 50_000
 
 
 class IngestReport(msgspec.Struct, kw_only=True):
@@ -87,21 +90,39 @@ async def ingest_chunks(
     lane = _Lane(writer, tenant, await writer.log_size(tenant) or 0, on_progress)
     waiting: set[asyncio.Task[None]] = set()
     last: asyncio.Task[None] | None = None
-    try:
-        async for chunk in chunks:
-            async for batch in _batches(chunk, batch_records):
-                if len(waiting) >= _IN_FLIGHT:
-                    waiting = await _settled(waiting, asyncio.FIRST_COMPLETED)
-                last = asyncio.create_task(lane.take(batch, last))
-                waiting.add(last)
-                await asyncio.sleep(0)
-        await _settled(waiting)
-        waiting = set()
-    finally:
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+    with _rarer_collections():
+        try:
+            async for chunk in chunks:
+                async for batch in _batches(chunk, batch_records):
+                    if len(waiting) >= _IN_FLIGHT:
+                        waiting = await _settled(waiting, asyncio.FIRST_COMPLETED)
+                    last = asyncio.create_task(lane.take(batch, last))
+                    waiting.add(last)
+                    await asyncio.sleep(0)
+            await _settled(waiting)
+            waiting = set()
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
     return lane.report
+
+
+@contextmanager
+def _rarer_collections() -> Iterator[None]:
+    """Look for reference cycles less often: batches on their way are many objects and no cycles.
+
+    What has no cycle is freed at once all the same. Of several at a time the first one decides.
+    """
+    before = gc.get_threshold()
+    if not 0 < before[0] < _COLLECT_EVERY:  # switched off, or rare enough
+        yield
+        return
+    gc.set_threshold(_COLLECT_EVERY, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 async def _settled(
@@ -123,12 +144,12 @@ async def _batches(drafts: Iterable[Draft], size: int) -> AsyncIterator[list[Dra
     others have their turn.
     """
     batch: list[Draft] = []
-    seen: set[tuple[UUID, int]] = set()
+    seen: set[tuple[int, int]] = set()
     for draft in drafts:
         if len(batch) % TURN_DRAFTS == TURN_DRAFTS - 1:
             await asyncio.sleep(0)
-        place = (draft.id, draft.seq or 0) if draft.id is not None else None
-        if len(batch) >= size or (place is not None and place in seen):
+        place = (draft.id.int, draft.seq or 0) if draft.id is not None else None
+        if len(batch) >= size or place in seen:
             yield batch
             batch, seen = [], set()
         batch.append(draft)
@@ -139,7 +160,7 @@ async def _batches(drafts: Iterable[Draft], size: int) -> AsyncIterator[list[Dra
 
 
 class _Lane:
-    """One ingest while it runs: batches are sealed in order, and two are on their way at once.
+    """One ingest while it runs: batches are sealed in order, and a few are on their way at once.
 
     An event may follow one that is still on its way: `_sent` remembers the hashes of the last
     batches, which the database cannot tell yet.
@@ -158,7 +179,7 @@ class _Lane:
         self._size_before = size_before
         self._on_progress = on_progress
         self._turn = asyncio.Lock()
-        self._sent: deque[dict[tuple[UUID, int], str]] = deque(maxlen=_IN_FLIGHT + 1)
+        self._sent: deque[dict[int, dict[int, str]]] = deque(maxlen=_IN_FLIGHT + 1)
 
     async def take(self, batch: list[Draft], before: asyncio.Task[None] | None) -> None:
         """Append one batch; `before` is the one ahead of it, None for the first."""
@@ -183,16 +204,30 @@ class _Lane:
 
     async def _send(self, drafts: list[Draft]) -> asyncio.Task[list[Record]] | None:
         """Seal a batch and put it on its way; None when one of its drafts cannot be sealed."""
-        chain = {place: told for sent in self._sent for place, told in sent.items()}
         try:
-            sealed = await self._writer.seal(drafts, tenant=self._tenant, on_their_way=chain)
+            sealed = await self._writer.seal(
+                drafts, tenant=self._tenant, on_their_way=self._on_their_way(drafts)
+            )
         except (InvalidInput, Conflict):
             return None
-        self._sent.append({(one.record.id, one.record.seq): one.record.curr_hash for one in sealed})
+        sent: dict[int, dict[int, str]] = {}
+        for record, _ in sealed:
+            sent.setdefault(record.id.int, {})[record.seq] = record.curr_hash
+        self._sent.append(sent)
         append = partial(self._writer.appender.append, sealed, verified=True, if_absent=True)
         sending = asyncio.create_task(_insist(append))
         await asyncio.sleep(0)  # it enters the appender's queue now, before the next batch
         return sending
+
+    def _on_their_way(self, drafts: list[Draft]) -> dict[tuple[UUID, int], str]:
+        """Return the hashes of events just sent that one of these drafts may follow."""
+        following = {draft.id for draft in drafts if draft.id is not None and draft.seq != 0}
+        return {
+            (entity, seq): told
+            for sent in self._sent
+            for entity in following
+            for seq, told in sent.get(entity.int, {}).items()
+        }
 
     def _count(self, records: list[Record]) -> None:
         report = self.report
