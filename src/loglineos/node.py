@@ -43,6 +43,7 @@ from loglineos.ledger.tlog.policy import Policy, parse_policy
 from loglineos.ledger.tlog.witness_client import HttpTransport
 from loglineos.ledger.verification.verifier import WORKERS, Verification
 from loglineos.ledger.writer import Writer
+from loglineos.runtime.genesis import Report, write_rows
 from loglineos.settings import Settings, write_config
 
 Progress = Callable[[Text], None]
@@ -201,6 +202,17 @@ class Node:
             async with self.reader_pool.connection() as connection:
                 await refuse_superuser(connection)
         return bool(await found_tenant(self.writer, tenant, title=title))
+
+    async def genesis(self, tenant: str, *, is_thorough: bool = False) -> Report:
+        """Give a tenant the rows that come with the product; one query when it has them all.
+
+        Founding a tenant does not: whatever runs code of the house calls this first.
+
+        Raises:
+            Misconfigured, NotFound: its manifest must be signed, and the root key is not to be had.
+            KeyNotTrusted: the tenant's root is not this node's.
+        """
+        return await write_rows(self.writer, tenant, is_thorough=is_thorough)
 
 
 def is_initialised(settings: Settings) -> bool:

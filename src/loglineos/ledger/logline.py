@@ -29,6 +29,7 @@ NOT_ACTS: Final[frozenset[str]] = frozenset(
         "prompt",
         "prelude",
         "queue",
+        "alias",
         "execution",
         "step",
         "boot_event",
@@ -36,6 +37,7 @@ NOT_ACTS: Final[frozenset[str]] = frozenset(
         "policy_cursor",
         "status_patch",
         "metric",
+        "notification",
     }
 )
 """Entity types that define, administer, or are the runtime's own bookkeeping; every other record

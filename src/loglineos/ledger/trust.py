@@ -41,6 +41,7 @@ _GUARDED: Final = {
     "manifest": _ENROLLERS,
     "actor": _WARDENS,
     "forgetting": _WARDENS,
+    **dict.fromkeys(("function", "policy", "prelude", "schedule", "queue", "alias"), _WARDENS),
 }
 
 
