@@ -276,7 +276,7 @@ class Conversation:
         call = question.call
         if call.step is None or call.step.state == "intent" or rest.drafts:
             asked = _told_by_name(call.arguments) if call.step is None else None
-            about = {"until": until_text(rest.until), "asked": rest.waiting_for.get("asked")}
+            about = {"until": until_text(rest.until), "again": rest.waiting_for.get("again")}
             told: dict[str, Any] = {k: value for k, value in about.items() if value is not None}
             draft = self._step(call.n, question.key, "waiting", asked=asked, **told)
             await self._scribe.append([*rest.drafts, draft])

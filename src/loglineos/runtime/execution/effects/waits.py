@@ -60,7 +60,7 @@ async def ask_person(world: World, call: Call) -> Performed:
             return problem
         until = _after(call, asked["timeout_s"]) if asked["timeout_s"] is not None else None
         return until if isinstance(until, Denied) else _ask(call, 0, until)
-    again = int(call.step.metadata.get("asked", 0))
+    again = int(call.step.metadata.get("again", 0))
     question = derived_id("question", str(call.execution.id), call.place, str(again))
     try:
         head = await world.writer.latest(call.tenant, question)
@@ -187,7 +187,7 @@ def _ask(call: Call, again: int, until: datetime | None) -> Rest:
     return Rest(
         until=until,
         drafts=(draft,),
-        waiting_for={"kind": "question", "id": str(question), "asked": again},
+        waiting_for={"kind": "question", "id": str(question), "again": again},
     )
 
 
