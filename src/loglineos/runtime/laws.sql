@@ -1,10 +1,10 @@
 -- name: read_law_position
 -- The newest position of anything that the law consists of: one probe of the index for each type.
 SELECT max(newest.position)
-FROM unnest(%(types)s::text[]) AS type, LATERAL (
+FROM unnest(%(types)s::text[]) AS wanted (kind), LATERAL (
   SELECT r.position
   FROM ledger.universal_registry r
-  WHERE r.tenant_id = %(tenant)s AND r.entity_type = type
+  WHERE r.tenant_id = %(tenant)s AND r.entity_type = wanted.kind
   ORDER BY r.position DESC
   LIMIT 1) AS newest;
 
