@@ -74,7 +74,7 @@ class RuntimeHouse:
         await push(self.writer, "casa", read_source(text, filename=name), who="ana")
         return await self.laws.function("casa", name.rpartition(".")[0])
 
-    async def ask(self, name: str, input: Any = None, **more: Any) -> Record:  # noqa: A002
+    async def ask(self, name: str, input: Any = None, **more: Any) -> Record:
         """Ask for a run of a function."""
         function = await self.laws.function("casa", name)
         draft = draft_request(
@@ -118,12 +118,19 @@ class RuntimeHouse:
     async def ended(self, execution: Record) -> Record:
         """Wait until an execution has ended; return its last event."""
         return await self.reached(
-            execution, lambda head: head.status in ("complete", "error", "dead", "denied", "archived")
+            execution,
+            lambda head: head.status in ("complete", "error", "dead", "denied", "archived"),
         )
 
     async def waiting(self, execution: Record) -> Record:
         """Wait until an execution waits."""
         return await self.reached(execution, lambda head: head.status == "waiting")
+
+    async def rested(self, execution: Record, *, after: int) -> Record:
+        """Wait until an execution waits once more, later in its life than event `after`."""
+        return await self.reached(
+            execution, lambda head: head.status == "waiting" and head.seq > after
+        )
 
     async def reached(self, execution: Record, is_so: Callable[[Record], bool]) -> Record:
         """Wait, a bounded time, until an execution's latest event is so."""
@@ -136,7 +143,7 @@ class RuntimeHouse:
             raise AssertionError(f"{head.status}: {head.error or head.metadata}") from None
         return head
 
-    async def run(self, name: str, input: Any = None, **more: Any) -> Record:  # noqa: A002
+    async def run(self, name: str, input: Any = None, **more: Any) -> Record:
         """Run a function to its end by a worker; return its last event."""
         async with self.working():
             return await self.ended(await self.ask(name, input, **more))
@@ -189,7 +196,9 @@ async def _often(follower: Follower) -> None:
 
 
 @asynccontextmanager
-async def open_runtime(house: Any, folder: Path, *, door: Any = None) -> AsyncIterator[RuntimeHouse]:
+async def open_runtime(
+    house: Any, folder: Path, *, door: Any = None
+) -> AsyncIterator[RuntimeHouse]:
     """Open a house's runtime."""
     async with AsyncExitStack() as stack:
         settings = RunnerSettings(processes=1, sessions_max=SESSIONS)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from loglineos.base.errors import Diverged, InvalidInput, NotGranted
 from loglineos.ledger.record import Draft
 from loglineos.runtime.execution.effects.catalog import EFFECTS, OF_THE_SYSTEM
@@ -129,6 +131,8 @@ class Conversation:
             return await session.resume(Later())
         if step is None or not is_known:
             step = await self.ask(n, key, turn.name, turn.args, turn.kwargs)
+        elif step.error is None and turn.name in EFFECTS and EFFECTS[turn.name].mode == "end":
+            await self._end_again(n, turn)
         self._note_compensation(turn, step)
         return await session.resume(answer_of(step))
 
@@ -227,6 +231,18 @@ class Conversation:
         )  # fmt: skip
         return Question(effect, call, key)
 
+    async def _end_again(self, n: int, turn: Suspended) -> None:
+        """End where the journal says that the run ended by its own word."""
+        effect = EFFECTS[turn.name]
+        call = Call(
+            n=n, name=turn.name, arguments=effect.bind(turn.args, turn.kwargs),
+            execution=self._scribe.head, asker=self._asker, now=self._scribe.head.at,
+            epoch=self._journal.epoch,
+        )  # fmt: skip
+        ended = await effect.perform(self._tools.world, call)
+        if isinstance(ended, End):
+            raise Ending(msgspec.structs.replace(ended, drafts=()))
+
     async def _authorise(self, needs: tuple[str, ...]) -> tuple[str, ...]:
         if not needs:
             return ()
@@ -262,7 +278,7 @@ class Conversation:
         else:
             value = performed.value if isinstance(performed, Done) else None
             draft = self._step(call.n, key, "complete", asked=asked, value=value, **late)
-        if effect.mode == "pure":
+        if effect.mode in ("pure", "end"):
             self._scribe.hold(draft)
         else:
             drafts = performed.drafts if isinstance(performed, Done) else ()

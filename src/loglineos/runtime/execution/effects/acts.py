@@ -176,7 +176,7 @@ async def register_compensation(world: World, call: Call) -> Performed:
     return Done(value=None)
 
 
-@effect("ctx.continue_as_new", "pure", like="(input=None)", needs=("run",))
+@effect("ctx.continue_as_new", "end", like="(input=None)", needs=("run",))
 async def continue_as_new(world: World, call: Call) -> Performed:
     """End this run and begin another of the same function, with a journal of its own."""
     execution = call.execution

@@ -8,6 +8,7 @@
     append    what it does is an append: journaled in the same one
     external  it touches the world: the intent is journaled before, the answer after
     wait      it waits for a time, a person or a fact
+    end       the run is over by its own word, at a replay too: it follows from the call alone
 
 Always holds: an effect never sees the tenant from its arguments, only from the execution; what it
 tells the program holds no text of an exception of ours.
@@ -33,7 +34,7 @@ from loglineos.ledger.record import Draft, Record
 from loglineos.ledger.writer import Writer
 from loglineos.runtime.execution.journal import Step, idempotency_key
 
-Mode = Literal["pure", "append", "external", "wait"]
+Mode = Literal["pure", "append", "external", "wait", "end"]
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):

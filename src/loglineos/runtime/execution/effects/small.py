@@ -41,7 +41,7 @@ async def keep_log(world: World, call: Call) -> Performed:
     return Done()
 
 
-@effect("ctx.fail", "pure", like="(code, message=None, **data)")
+@effect("ctx.fail", "end", like="(code, message=None, **data)")
 async def fail_run(world: World, call: Call) -> Performed:
     """End the run as failed, with a code of the house's own and data to act on."""
     code = str(call.arguments["code"])[:_CODE_CHARACTERS_MAX]
