@@ -130,7 +130,7 @@ class Stage0:
         assert isinstance(said, Text)
         bytes_found = "" if found is None else f"{found.seq}/{found.curr_hash}/{found.signature}"
         if found is not None:
-            details |= {"seq": found.seq, "hash": found.curr_hash, "key": found.public_key}
+            details |= {"seq": found.seq, "hash": found.curr_hash, "signed_by": found.public_key}
         draft = violation_draft(law, who=WHO, said=said, which=which, key=bytes_found, **details)
         with suppress(LoglineError):
             await self._writer.append([draft], tenant=tenant, if_absent=True)
