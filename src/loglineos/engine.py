@@ -1,0 +1,171 @@
+"""The engine: what makes a node act. Law, sandbox, executions, and whoever runs beside them.
+
+Made from an open node. Always holds: what the engine opens, it closes; a machine whose kernel lacks
+a layer of the jail runs nothing, unless the house's manifest names that layer; a node without its
+engine still records, proves and tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import Final, Literal
+
+from loglineos.base.errors import LoglineError, UnknownName
+from loglineos.base.language import Text
+from loglineos.database.pool import Pool
+from loglineos.ledger.reading.reader import Reader
+from loglineos.node import Node
+from loglineos.runtime.execution.effects.door import HttpDoor
+from loglineos.runtime.execution.effects.effect import World
+from loglineos.runtime.execution.executor import Executor
+from loglineos.runtime.execution.secrets import FileSecrets
+from loglineos.runtime.execution.waking import NAME as WAKING
+from loglineos.runtime.execution.waking import Waker
+from loglineos.runtime.following import Bell, Cursors, Follower, Log, Watch
+from loglineos.runtime.genesis import write_rows
+from loglineos.runtime.laws import Laws
+from loglineos.runtime.manifest import MANIFEST_ID, Manifest, parse_manifest
+from loglineos.runtime.sandbox.runners import Runners, RunnerSettings
+from loglineos.services.queue.worker import Worker, WorkerSettings
+
+Role = Literal["worker", "scheduler", "policies"]
+ROLES: Final[dict[Role, Text]] = {
+    "worker": Text(
+        "corre o que está em fila e acorda o que espera", "runs what is queued, wakes what waits"
+    ),
+    "scheduler": Text("põe em fila o que tem hora marcada", "queues what has its time set"),
+    "policies": Text(
+        "avalia as políticas e segue as consequências", "asks the policies, follows consequences"
+    ),
+}
+"""What an engine may do; all of it unless told otherwise. Any number of engines share a database."""
+
+_FRESH_S: Final = 0.05
+"""For how long a house's law is taken as it was: a revoked right bites this much later."""
+_FUNCTIONS_READ_AS: Final = "operator"
+
+
+class Engine:
+    """An open engine. Made by `open_engine`."""
+
+    def __init__(
+        self, node: Node, *, name: str, work: Pool, runners: Runners, laws: Laws,
+        secrets: FileSecrets, executor: Executor,
+    ) -> None:  # fmt: skip
+        self.node = node
+        self.name = name
+        self.work = work
+        self.runners = runners
+        self.laws = laws
+        self.secrets = secrets
+        self.executor = executor
+        self.log = Log(node.reader_pool)
+        self.cursors = Cursors(work, clock=node.clock)
+
+    def worker(self, settings: WorkerSettings | None = None) -> Worker:
+        """Make a worker of this engine's name."""
+        return Worker(
+            self.node.writer, self.executor, pool=self.work, clock=self.node.clock,
+            entropy=self.node.entropy, name=self.name, hints=self.node.grown,
+            settings=settings or WorkerSettings(),
+            about={"host": socket.gethostname(), "process": os.getpid()},
+        )  # fmt: skip
+
+    async def wake(self) -> None:
+        """Wake what waits, in every tenant, for ever; ends by cancelling."""
+        await Watch(self.log, self._wake, hints=self.node.grown).run()
+
+    async def _wake(self, tenant: str, bell: Bell) -> None:
+        waker = Waker(tenant, reading=self.node.reader_pool, wake=self.executor.wake)
+        follower = Follower(
+            WAKING, tenant=tenant, handle=waker.handle, log=self.log, cursors=self.cursors
+        )
+        await follower.run(bell)
+
+    async def run(
+        self, stop: asyncio.Event, *, roles: Collection[Role] = tuple(ROLES),
+        settings: WorkerSettings | None = None,
+    ) -> None:  # fmt: skip
+        """Do what the roles say until `stop`, then let what was begun end.
+
+        Raises:
+            UnknownName: there is no such role.
+        """
+        unknown = sorted(set(roles) - set(ROLES))
+        if unknown:
+            raise UnknownName(field="role", shape=unknown[0][:40], known=", ".join(ROLES))
+        beside: list[asyncio.Task[None]] = []
+        worker = self.worker(settings) if "worker" in roles else None
+        if worker is not None:
+            beside.append(asyncio.create_task(self.wake(), name="waking"))
+        try:
+            async with asyncio.TaskGroup() as group:
+                if worker is not None:
+                    group.create_task(worker.run(), name="worker")
+                group.create_task(_stop_when(stop, worker), name="stop")
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _stop_when(stop: asyncio.Event, worker: Worker | None) -> None:
+    await stop.wait()
+    if worker is not None:
+        worker.stop()
+
+
+@asynccontextmanager
+async def open_engine(
+    node: Node, *, name: str | None = None, runner_processes: int = 1
+) -> AsyncIterator[Engine]:
+    """Open the engine of a node: its rows in every tenant, its law, its sandbox.
+
+    Raises:
+        Misconfigured: this machine lacks a layer of the jail that no manifest lets it do without.
+        Refused, Unavailable: a house's rows could not be written.
+    """
+    for tenant in await node.tenants():
+        await write_rows(node.writer, tenant)
+    missing = await _layers_missing_allowed(node)
+    settings = RunnerSettings(
+        processes=runner_processes, sessions_max=64, layers_missing_allowed=missing
+    )
+    async with node.work_pool() as work, Runners(settings) as runners, HttpDoor() as door:
+        laws = Laws(node.writer, runners, root=node.keyring.public("root"), fresh_s=_FRESH_S)
+        secrets = FileSecrets(node.settings.home / "secrets")
+
+        def reader(tenant: str, function: str) -> Reader:
+            actor = f"function:{function}"
+            return node.reader(tenant=tenant, actor=actor, role=_FUNCTIONS_READ_AS)
+
+        world = World(
+            writer=node.writer, reader=reader, clock=node.clock, entropy=node.entropy,
+            directory=laws, door=door, secrets=secrets,
+        )  # fmt: skip
+        executor = Executor(
+            world=world, laws=laws, runners=runners, reading=node.reader_pool, work=work
+        )
+        yield Engine(
+            node, name=name or _new_name(node), work=work, runners=runners, laws=laws,
+            secrets=secrets, executor=executor,
+        )  # fmt: skip
+
+
+def _new_name(node: Node) -> str:
+    """Name a worker so that no other has its name: host, process, and a little chance."""
+    return f"{socket.gethostname()[:40]}-{os.getpid()}-{node.entropy.bytes(2).hex()}"
+
+
+async def _layers_missing_allowed(node: Node) -> frozenset[str]:
+    """Read from the default tenant's manifest which layers the machine may lack."""
+    try:
+        record = await node.writer.latest(node.settings.tenant, MANIFEST_ID)
+        manifest = parse_manifest(record.metadata or {})
+    except LoglineError:
+        manifest = Manifest()
+    return frozenset(manifest.sandbox.layers_missing_allowed)
