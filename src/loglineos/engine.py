@@ -42,7 +42,7 @@ ROLES: Final[dict[Role, Text]] = {
         "avalia as políticas e segue as consequências", "asks the policies, follows consequences"
     ),
 }
-"""What an engine may do; all of it unless told otherwise. Any number of engines share a database."""
+"""What an engine may do, all of it unless told otherwise; any number of them share a database."""
 
 _FRESH_S: Final = 0.05
 """For how long a house's law is taken as it was: a revoked right bites this much later."""

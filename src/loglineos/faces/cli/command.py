@@ -8,12 +8,13 @@ import msgspec
 
 from loglineos.base.language import Text
 
-Group = Literal["begin", "write", "look", "prove", "move", "who", "node"]
+Group = Literal["begin", "write", "look", "run", "prove", "move", "who", "node"]
 
 GROUPS: Final[dict[Group, Text]] = {
     "begin": Text("Começar", "Begin"),
     "write": Text("Escrever", "Write"),
     "look": Text("Ver", "Look"),
+    "run": Text("Correr", "Run"),
     "prove": Text("Provar", "Prove"),
     "move": Text("Trazer e levar", "Bring in and take out"),
     "who": Text("Quem", "Who"),
