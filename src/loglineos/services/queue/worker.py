@@ -144,8 +144,9 @@ class Worker:
                 *beside, *(job.task for job in self._jobs.values()), return_exceptions=True
             )
             await self._endings.close()
-            with suppress(LoglineError):
-                await self._leases.leave()
+            with suppress(LoglineError, TimeoutError):
+                async with asyncio.timeout(4 * _PAUSE_S):
+                    await self._leases.leave()
 
     async def _work(self) -> None:
         while not self._stop.is_set():
