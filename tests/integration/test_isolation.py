@@ -26,7 +26,7 @@ APP_ROLES = tuple(role for role in ROLES if role != "service")
 TABLES = (
     "universal_registry", "entity", "timeline_block", "actor_key", "log_head", "tile",
     "checkpoint", "cosignature", "root_entry", "witnessed_log", "subject_key",
-    "job", "cursor", "worker", "snapshot",
+    "job", "search_term", "cursor", "worker", "snapshot",
 )  # fmt: skip
 APPEND_ONLY = ("universal_registry", "tile", "checkpoint", "cosignature", "root_entry")
 SECRET = "segredo da pensão"
@@ -164,13 +164,14 @@ async def test_each_cell_of_the_table_of_visibility_holds(house, role):
 )
 @given(
     words=st.lists(HOSTILE, max_size=3), prefixes=st.lists(HOSTILE, max_size=2),
-    tags=st.lists(HOSTILE, max_size=2), exact=st.lists(st.none() | HOSTILE, min_size=6, max_size=6),
+    tags=st.lists(HOSTILE, max_size=2), terms=st.lists(HOSTILE, max_size=3),
+    openings=st.lists(HOSTILE, max_size=2), exact=st.lists(st.none() | HOSTILE, min_size=6, max_size=6),
     low=st.none() | st.integers(-(2**62), 2**62), high=st.none() | st.integers(-(2**62), 2**62),
     latest=st.booleans(), newest=st.booleans(), rows=st.integers(-5, 2**31 - 1),
     role=st.sampled_from([*APP_ROLES, "", "superuser"]),
 )  # fmt: skip
 async def test_no_arguments_make_the_search_tell_of_another_house(
-    house, words, prefixes, tags, exact, low, high, latest, newest, rows, role
+    house, words, prefixes, tags, terms, openings, exact, low, high, latest, newest, rows, role
 ):
     head = (await ask(house, "SELECT size FROM ledger.log_head"))[0][0]
     if head < 3:
@@ -183,8 +184,10 @@ async def test_no_arguments_make_the_search_tell_of_another_house(
         house,
         "SELECT * FROM ledger.search_positions(%s::text[], %s::text[], %s::text[], %s::text,"
         " %s::text, %s::text, %s::text, %s::text, %s::text, NULL, NULL, %s::bigint, %s::bigint,"
-        " %s, %s, %s::integer)",
-        role=role, parameters=[words, prefixes, tags, *exact, low, high, latest, newest, rows],
+        " %s, %s, %s::integer, %s::text[], %s::text[])",
+        role=role, parameters=[
+            words, prefixes, tags, *exact, low, high, latest, newest, rows, terms, openings
+        ],
     )  # fmt: skip
     visible = await ask(
         house, "SELECT position FROM ledger.universal_registry WHERE tenant_id = 'casa'", role=role
@@ -294,7 +297,7 @@ async def test_without_a_viewer_only_what_is_public_is_seen(house):
         assert await (await connection.execute(f"SELECT * FROM ledger.{table}")).fetchall() == []
     found = await connection.execute(
         "SELECT * FROM ledger.search_positions('{}', '{}', '{}', NULL, NULL, NULL, NULL, NULL,"
-        " NULL, NULL, NULL, NULL, NULL, false, true, 10)"
+        " NULL, NULL, NULL, NULL, NULL, false, true, 10, '{}', '{}')"
     )
     assert await found.fetchall() == []
 

@@ -14,6 +14,7 @@ from loglineos.ledger.logline import judge
 from loglineos.ledger.reading.filters import Filter, parse_text
 from loglineos.ledger.reading.reader import Reader, Viewer
 from loglineos.ledger.record import Draft, Record
+from loglineos.ledger.verification.rebuild import rebuild
 from tests.integration.conftest import NINE, NOON, House
 
 
@@ -280,18 +281,21 @@ async def test_the_head_says_how_long_the_log_is(house):
         await (await reader_of(house, tenant="ninguem")).head()
 
 
-async def test_a_search_crosses_stretches_of_positions_in_order(house):
-    """The stretches are 32,768 positions long; the rows are put there without their proofs."""
+async def test_a_search_crosses_stretches_of_blocks_in_order(house):
+    """Three stretches: 16 blocks, 64 and the rest; rows are put there without their proofs."""
+    first = (await (await reader_of(house)).head()).size
     admin = await house.connect("postgres")
     await admin.execute("SET session_replication_role = replica")
-    await admin.execute("""
+    await admin.execute(f"""
         INSERT INTO ledger.universal_registry (
           tenant_id, id, seq, entity_type, position, recorded_at,
           who, did, "this", at, status, visibility, is_deleted, curr_hash, signature, public_key)
-        SELECT 'casa', gen_random_uuid(), 0, 'logline', 10 + g * 97, now(), 'ana',
-          CASE WHEN g % 50 = 0 THEN 'raro' ELSE 'comum' END, 'x', now(), 'valid', 'tenant', false,
+        SELECT 'casa', gen_random_uuid(), 0, 'logline', {first} + g, now(), 'ana',
+          CASE WHEN g % 2500 = 0 THEN 'raro' ELSE 'comum' END, 'x', now(), 'valid', 'tenant', false,
           repeat('a', 64), repeat('b', 128), repeat('c', 64)
-        FROM generate_series(1, 2000) g""")
+        FROM generate_series(0, 99999) g""")
+    await admin.execute("UPDATE ledger.log_head SET size = size + 100000 WHERE tenant_id = 'casa'")
+    await rebuild(await house.connect(), tenant="casa", write=True)
     reader = await reader_of(house)
     for oldest_first in (False, True):
         for wanted in (
@@ -310,7 +314,7 @@ async def test_a_search_crosses_stretches_of_positions_in_order(house):
                 cursor = page.next
                 if cursor is None:
                     break
-            expected = [10 + g * 97 for g in range(50, 2001, 50)]
+            expected = [first + g for g in range(0, 100_000, 2500)]
             assert found == (expected if oldest_first else expected[::-1])
 
 

@@ -120,6 +120,19 @@ ON CONFLICT (tenant_id, id) DO UPDATE SET
 INSERT INTO ledger.tile (tenant_id, level, index, root, hashes)
 VALUES (%(tenant)s, %(level)s, %(index)s, %(root)s, %(hashes)s);
 
+-- name: searched_values
+-- What the terms of the unfinished block are made of, in the order of `search_terms.COLUMNS`.
+SELECT who, did, "this", confirmed_by, name, status, type, entity_type, owner_id, visibility, tags, shared_with
+FROM ledger.universal_registry
+WHERE tenant_id = %(tenant)s AND position >= %(position_from)s
+ORDER BY position;
+
+-- name: insert_terms
+-- The search terms of a block that has become full; they never change again.
+INSERT INTO ledger.search_term (tenant_id, term, block, place, places)
+SELECT %(tenant)s, r.term, %(block)s, r.place, r.places
+FROM json_to_recordset(%(rows)s::json) AS r(term text, place smallint, places bit(1024));
+
 -- name: keep_key_term
 -- Enrol a key, or end its term.
 INSERT INTO ledger.actor_key (tenant_id, public_key, actor, role, custody, enrolled, revoked)

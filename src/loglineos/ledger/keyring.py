@@ -33,6 +33,7 @@ Use = Literal["root", "node", "log", "witness", "master", "held"]
 USES: Final[tuple[Use, ...]] = ("root", "node", "log", "witness", "master")
 ROOT_VARIABLE: Final = "LOGLINE_ROOT_KEY"
 _FORMAT: Final = "loglineos/key/v1"
+_PATHS_MAX: Final = 4_096
 _FILE_BYTES_MAX: Final = 4096
 _NAME_MAX: Final = 100
 
@@ -82,6 +83,8 @@ class KeyRing:
         self._entropy = entropy or SystemEntropy()
         self._environment = dict(os.environ) if environment is None else environment
         self._open: dict[Path, bytes] = {}
+        self._signing: dict[Path, SigningKey] = {}
+        self._held_paths: dict[tuple[str, str], Path] = {}
 
     def create(self) -> list[Use]:
         """Make every key that is not there yet; return which were made. A repeat makes none."""
@@ -102,7 +105,7 @@ class KeyRing:
         """
         if use == "root" and ROOT_VARIABLE in self._environment:
             return signing_key(_from_hex(self._environment[ROOT_VARIABLE], ROOT_VARIABLE))
-        return signing_key(self._secret(self._path(use)))
+        return self._signing_key(self._path(use))
 
     def public(self, use: Use) -> str:
         """Return the public key in hex, without opening the secret."""
@@ -117,29 +120,29 @@ class KeyRing:
     def held(self, tenant: str, actor: str) -> SigningKey | None:
         """Open the key that the node keeps for an actor; None when it keeps none."""
         path = self._held_path(tenant, actor)
-        return signing_key(self._secret(path)) if path.exists() else None
+        return self._signing_key(path) if path.exists() else None
 
     def make_held(self, tenant: str, actor: str) -> SigningKey:
         """Make a key for an actor and keep it, in place of the one before."""
         path = self._held_path(tenant, actor)
         for folder in (path.parent.parent, path.parent):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._open.pop(path, None)
+        self._forget(path)
         self._make(path, "held")
-        return signing_key(self._secret(path))
+        return self._signing_key(path)
 
     def drop_held(self, tenant: str, actor: str) -> None:
         """Destroy the key that the node keeps for an actor, if any."""
         path = self._held_path(tenant, actor)
         path.unlink(missing_ok=True)
-        self._open.pop(path, None)
+        self._forget(path)
 
     def replace(self, use: Use) -> SigningKey:
         """Make a new key in place of the one before, which is kept beside it as `.old-…`."""
         path = self._path(use)
         if path.exists():
             path.rename(path.with_suffix(f".old-{self._read(path).public[:16]}"))
-        self._open.pop(path, None)
+        self._forget(path)
         self._make(path, use)
         return self.key(use)
 
@@ -154,7 +157,7 @@ class KeyRing:
         Raises:
             NotFound, Misconfigured: as `key`.
         """
-        return signing_key(self._secret(path))
+        return self._signing_key(path)
 
     def make_file(self, path: Path) -> str:
         """Make a key file for a person to keep; return the public key in hex.
@@ -170,12 +173,19 @@ class KeyRing:
     def reopen(self) -> None:
         """Read every key anew when it is next needed: another process may have replaced it."""
         self._open.clear()
+        self._signing.clear()
 
     def _path(self, use: Use) -> Path:
         return self.folder / f"{use}.key"
 
     def _held_path(self, tenant: str, actor: str) -> Path:
-        return self.folder / "held" / _file_name(tenant) / f"{_file_name(actor)}.key"
+        path = self._held_paths.get((tenant, actor))
+        if path is None:
+            if len(self._held_paths) >= _PATHS_MAX:
+                self._held_paths.clear()
+            path = self.folder / "held" / _file_name(tenant) / f"{_file_name(actor)}.key"
+            self._held_paths[(tenant, actor)] = path
+        return path
 
     def _make(self, path: Path, use: Use) -> bool:
         seed = self._entropy.bytes(SEED_BYTES)
@@ -203,6 +213,15 @@ class KeyRing:
         return SealedSecret(
             operations=operations, memory_bytes=memory, salt=salt.hex(), box=bytes(box).hex()
         )
+
+    def _signing_key(self, path: Path) -> SigningKey:
+        if path not in self._signing:
+            self._signing[path] = signing_key(self._secret(path))
+        return self._signing[path]
+
+    def _forget(self, path: Path) -> None:
+        self._open.pop(path, None)
+        self._signing.pop(path, None)
 
     def _secret(self, path: Path) -> bytes:
         if path not in self._open:

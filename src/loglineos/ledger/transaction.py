@@ -6,96 +6,54 @@ the cached trees and keys as the database has them.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 import psycopg
 
 from loglineos.base.clock import rfc3339
-from loglineos.base.errors import LoglineError, UnknownTenant, VerificationFailed
+from loglineos.base.errors import VerificationFailed
 from loglineos.base.language import Text
 from loglineos.database.queries import Queries
 from loglineos.ledger import limits
 from loglineos.ledger.additions import is_addition
-from loglineos.ledger.admission import Head, Placed, TenantPlan
+from loglineos.ledger.admission import Head, TenantPlan
+from loglineos.ledger.group import (
+    BadSignatures,
+    CachedLog,
+    LogCache,
+    Submission,
+    admit,
+    answer,
+)
 from loglineos.ledger.record import Record
-from loglineos.ledger.rows import INSERT_ROWS, record_of, row_json, values_statements
+from loglineos.ledger.rows import (
+    INSERT_ROWS,
+    record_of,
+    rows_json,
+    term_statements,
+    values_statements,
+)
 from loglineos.ledger.seal import Sealed, leaf_of, leaf_of_row
-from loglineos.ledger.signature import Claim
+from loglineos.ledger.search_blocks import Values, full_blocks
+from loglineos.ledger.search_terms import WIDTH, values_of
+from loglineos.ledger.short_way import append_shortly
 from loglineos.ledger.tlog.merkle import leaf_hash
 from loglineos.ledger.tlog.tiles import TILE_WIDTH, FullTile, TileTree
 from loglineos.ledger.trust import KeyTerm, Trust
 
+__all__ = ["BadSignatures", "LogCache", "Submission", "commit_batch", "load_terms", "load_tree"]
 _SQL: Final = Queries.load("loglineos.ledger", "appender.sql")
 _CHUNK_ROWS: Final = 250
 EXECUTION: Final = "execution"
 """The entity type whose unfinished lives are kept in `ledger.job`."""
+HEADS_NOTED: Final = 64
+"""Events of one group that are remembered: who goes on with them does so at once."""
 Connection = psycopg.AsyncConnection[Any]
 Statement = tuple[Any, Any]
-
-
-class Submission(NamedTuple):
-    """One call to append: its records, what must still be verified, who waits and how long.
-
-    `patient_until` is an instant of the event loop's clock.
-    """
-
-    sealed: Sequence[Sealed]
-    claims: Sequence[Claim]
-    if_absent: bool
-    answer: asyncio.Future[list[Record]]
-    patient_until: float
-
-
-Outcome = tuple[Submission, list[Record | tuple[str, Placed]] | LoglineError]
-
-
-class BadSignatures(Exception):
-    """Some submissions of a group carry signatures that do not hold."""
-
-    def __init__(self) -> None:
-        super().__init__("bad signatures")
-        self.submissions: list[Submission] = []
-        self.errors: dict[int, LoglineError] = {}
-
-    def add(self, submission: Submission, error: LoglineError) -> None:
-        """Note a submission, once."""
-        if id(submission) not in self.errors:
-            self.submissions.append(submission)
-            self.errors[id(submission)] = error
-
-
-class CachedLog(NamedTuple):
-    """The tree and the keys of one log, as they were when it had `tree.size` records."""
-
-    tree: TileTree
-    trust: Trust
-    keys_changed: int
-
-
-class LogCache:
-    """What the last transaction left, so that the next need not read it again."""
-
-    def __init__(self) -> None:
-        """Start empty; everything is read when it is first needed."""
-        self.logs: dict[str, CachedLog] = {}
-        self.is_distributed: bool | None = None
-        self.planned_at = 1
-
-    @property
-    def positions(self) -> int:
-        """How many records the logs that are remembered hold."""
-        return sum(log.tree.size for log in self.logs.values())
-
-    def forget(self) -> None:
-        """Read everything anew next time: the last transaction's outcome is unknown."""
-        self.logs.clear()
-        self.is_distributed = None
-        self.planned_at = 1
 
 
 async def commit_batch(
@@ -122,17 +80,23 @@ async def commit_batch(
         await connection.execute(_SQL["prefer_indexes"])
         row = await (await connection.execute(_SQL["is_distributed"])).fetchone()
         cache.is_distributed = bool(row and row[0])
-    wanted = _by_tenant(batch)
     if cache.positions >= cache.planned_at * 2:
         await connection.execute(_SQL["plan_anew"])
         cache.planned_at = max(cache.positions, 1)
+    sizes = await append_shortly(
+        connection, batch, cache=cache, now=now, verifying=verifying, at_step=at_step
+    )
+    if sizes is not None:
+        return sizes
+    wanted = _by_tenant(batch)
     try:
         plans = await _open_plans(connection, wanted, cache)
         await at_step("locked")
-        outcomes = _admit(batch, plans)
+        outcomes = admit(batch, plans)
         written = {tenant: plan for tenant, plan in plans.items() if plan.rows}
+        opened = {t: await _open_block(connection, plan, cache) for t, plan in written.items()}
         async with connection.pipeline():
-            trees = await _insert(connection, written, now=now, cache=cache)
+            trees = await _insert(connection, written, opened, now=now, cache=cache)
             await at_step("inserted")
             await verifying
             ended = await connection.execute("COMMIT")
@@ -145,7 +109,11 @@ async def commit_batch(
     for tenant, plan in written.items():
         changed = plan.size + len(plan.rows) if plan.terms else cache.logs[tenant].keys_changed
         cache.logs[tenant] = CachedLog(trees[tenant], plan.trust, changed)
-    _answer(outcomes, plans, now)
+        values = opened[tenant]
+        if values is not None:
+            cache.blocks.put(tenant, trees[tenant].size, values)
+        cache.note_heads(plan.rows[-HEADS_NOTED:])
+    answer(outcomes, plans, now)
     await at_step("answered")
     return {tenant: plan.size + len(plan.rows) for tenant, plan in written.items()}
 
@@ -274,28 +242,26 @@ async def _stored(
     return {(record.id, record.seq): record for record in found}
 
 
-def _admit(batch: Sequence[Submission], plans: dict[str, TenantPlan]) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-    for submission in batch:
-        tenants = {sealed.record.tenant_id for sealed in submission.sealed}
-        missing = next((tenant for tenant in sorted(tenants) if tenant not in plans), None)
-        try:
-            if missing is not None:
-                raise UnknownTenant(which=missing)
-            (tenant,) = tenants
-            admitted = plans[tenant].admit_all(submission.sealed, if_absent=submission.if_absent)
-        except LoglineError as error:
-            outcomes.append((submission, error))
-            continue
-        told: list[Record | tuple[str, Placed]] = [
-            (tenant, one) if isinstance(one, Placed) else one for one in admitted
-        ]
-        outcomes.append((submission, told))
-    return outcomes
+async def _open_block(
+    connection: Connection, plan: TenantPlan, cache: LogCache
+) -> list[Values] | None:
+    """Return what the unfinished block of a log holds; None: not known, and not needed yet."""
+    values = cache.blocks.take(plan.tenant, plan.size)
+    begun = plan.size % WIDTH
+    if values is None and begun + len(plan.rows) >= WIDTH:
+        begins = {"tenant": plan.tenant, "position_from": plan.size - begun}
+        cursor = await connection.execute(_SQL["searched_values"], begins)
+        values = list(await cursor.fetchall())
+    return values
 
 
 async def _insert(
-    connection: Connection, plans: dict[str, TenantPlan], *, now: datetime, cache: LogCache
+    connection: Connection,
+    plans: dict[str, TenantPlan],
+    opened: dict[str, list[Values] | None],
+    *,
+    now: datetime,
+    cache: LogCache,
 ) -> dict[str, TileTree]:
     """Send every statement of the batch; the database works on one while the next is written.
 
@@ -323,6 +289,8 @@ async def _insert(
         }  # fmt: skip
         for derived in _derived_statements(plan, full, moved):
             await connection.execute(*derived)
+        for found in _term_statements(plan, opened[tenant], bool(cache.is_distributed)):
+            await connection.execute(*found)
         trees[tenant] = tree
     return trees
 
@@ -336,12 +304,7 @@ def _row_statements(
             for index, sealed in enumerate(chunk)
         ]
         return list(values_statements(placed))
-    recorded_at = rfc3339(now)
-    rows = [
-        row_json(sealed, position=first + index, recorded_at=recorded_at)
-        for index, sealed in enumerate(chunk)
-    ]
-    return [(INSERT_ROWS, {"rows": (b"[" + b",".join(rows) + b"]").decode()})]
+    return [(INSERT_ROWS, {"rows": rows_json(chunk, first, recorded_at=rfc3339(now))})]
 
 
 def _derived_statements(
@@ -360,29 +323,21 @@ def _derived_statements(
     ]
 
 
-def _answer(
-    outcomes: list[Outcome],
-    plans: dict[str, TenantPlan],
-    now: datetime,
-) -> None:
-    for submission, told in outcomes:
-        if submission.answer.done():
-            continue
-        if isinstance(told, LoglineError):
-            submission.answer.set_exception(told)
-            continue
-        records = []
-        for one in told:
-            if isinstance(one, Record):
-                records.append(one)
-            else:
-                plan, index = plans[one[0]], one[1].row
-                records.append(
-                    msgspec.structs.replace(
-                        plan.rows[index].record, position=plan.size + index, recorded_at=now
-                    )
-                )
-        submission.answer.set_result(records)
+def _term_statements(
+    plan: TenantPlan, values: list[Values] | None, is_distributed: bool
+) -> Iterator[Statement]:
+    """Add the rows of a plan to the unfinished block; write the terms of what is full by that."""
+    if values is None:
+        return
+    first = plan.size - len(values)
+    values += [values_of(sealed.record) for sealed in plan.rows]
+    for full in full_blocks(values, first=first):
+        if is_distributed:
+            yield from term_statements(plan.tenant, full)
+        else:
+            yield _SQL["insert_terms"], {
+                "tenant": plan.tenant, "block": full.block, "rows": full.as_json()
+            }  # fmt: skip
 
 
 _TORN: Final = Text(

@@ -121,31 +121,6 @@ CREATE FUNCTION ledger.fold(words text) RETURNS text LANGUAGE sql IMMUTABLE PARA
   SELECT CASE WHEN octet_length(words) = length(words)
     THEN translate(lower(words), '_.:#/-@,;()', '           ')
     ELSE translate(lower(words), '_.:#/-@,;()áàâãäéèêëíìîïóòôõöúùûüçñ', '           aaaaaeeeeiiiiooooouuuucn') END $$;
--- Each word of a long text, cut to what an index can hold.
-CREATE FUNCTION ledger.cut_words(folded text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT array_agg(DISTINCT left(word, 500)) FROM unnest(string_to_array(folded, ' ')) AS word $$;
--- What a record is found by: its words, its tags as '#tag', its exact columns as '=d' || did, and for
--- those who are not staff the names that may read it. Lists too long to be indexed item by item are
--- marked '#*' and '=x*'; whoever searches checks them in the row. '@casa/7' is the stretch of 32,768
--- positions that it lies in: a search takes the nearest stretch first and leaves the others alone.
-CREATE FUNCTION ledger.search_terms(
-  tenant_id text, "position" bigint, who text, did text, this text, confirmed_by text, name text, tags text[], status text, type text,
-  entity_type text, owner_id text, visibility text, shared_with text[]
-) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT array_to_tsvector(array_remove(
-    CASE WHEN octet_length(concat(who, did, this, confirmed_by, name)) <= 2000
-      THEN string_to_array(ledger.fold(concat_ws(' ', who, did, this, confirmed_by, name)), ' ')
-      ELSE ledger.cut_words(ledger.fold(concat_ws(' ', who, did, this, confirmed_by, name))) END
-    || string_to_array(concat('@', tenant_id, '/', "position" >> 15,
-      CASE WHEN octet_length(array_to_string(tags, '')) > 1000 THEN E'\x01#*'
-        ELSE E'\x01#' || array_to_string(tags, E'\x01#') END,
-      E'\x01=d' || left(did, 500), E'\x01=s' || left(status, 500), E'\x01=t' || left(type, 500),
-      E'\x01=e' || left(entity_type, 500),
-      CASE WHEN owner_id IS DISTINCT FROM who THEN E'\x01=o' || left(owner_id, 500) END,
-      CASE WHEN visibility = 'public' THEN E'\x01=v' END,
-      CASE WHEN octet_length(array_to_string(shared_with, '')) > 1000 THEN E'\x01=x*'
-        ELSE E'\x01=x' || array_to_string(shared_with, E'\x01=x') END), E'\x01'), '')) $$;
-
 CREATE INDEX ur_who         ON ledger.universal_registry (tenant_id, who, position);
 CREATE INDEX ur_did         ON ledger.universal_registry (tenant_id, did, position);
 CREATE INDEX ur_status      ON ledger.universal_registry (tenant_id, status, position);
@@ -155,9 +130,6 @@ CREATE INDEX ur_trace       ON ledger.universal_registry (tenant_id, trace_id, p
 CREATE INDEX ur_parent      ON ledger.universal_registry (tenant_id, parent_id, position) WHERE parent_id IS NOT NULL;
 CREATE INDEX ur_cause       ON ledger.universal_registry (tenant_id, cause_id, position) WHERE cause_id IS NOT NULL;
 CREATE INDEX ur_related     ON ledger.universal_registry USING gin (related_to) WHERE related_to IS NOT NULL;
-CREATE INDEX ur_search      ON ledger.universal_registry
-  USING gin (ledger.search_terms(tenant_id, "position", who, did, "this", confirmed_by, name, tags, status,
-    type, entity_type, owner_id, visibility, shared_with)) WITH (gin_pending_list_limit = 1024);
 
 -- What is derived from the registry, in the same transaction; `logline rebuild` proves it equal.
 
@@ -252,6 +224,19 @@ CREATE TABLE ledger.timeline_block (
   at_min    timestamptz NOT NULL,
   at_max    timestamptz NOT NULL,
   PRIMARY KEY (tenant_id, block)
+);
+
+-- Where each search term is found among the 1,024 positions of a block: the places, counted from the
+-- first, as bits, or the one place. Written once, when the block is full; the block after the last full
+-- one is walked. The terms are made in ledger/search_terms.py.
+CREATE TABLE ledger.search_term (
+  tenant_id text     NOT NULL,
+  term      text     COLLATE "C" NOT NULL,
+  block     integer  NOT NULL,
+  place     smallint,
+  places    bit(1024),
+  PRIMARY KEY (tenant_id, term, block),
+  CONSTRAINT ck_places CHECK ((place IS NULL) <> (places IS NULL))
 );
 
 -- Which key may sign for whom, and between which positions.
@@ -377,12 +362,13 @@ GRANT SELECT ON ledger.universal_registry, ledger.entity, ledger.timeline_block,
   ledger.tile, ledger.checkpoint, ledger.cosignature, ledger.actor_key TO logline_app;
 GRANT SELECT ON ledger.universal_registry, ledger.entity, ledger.timeline_block, ledger.log_head,
   ledger.tile, ledger.checkpoint, ledger.cosignature, ledger.actor_key, ledger.root_entry,
-  ledger.witnessed_log TO logline_reader;
+  ledger.witnessed_log, ledger.search_term TO logline_reader;
 GRANT SELECT, INSERT ON ledger.universal_registry, ledger.tile, ledger.checkpoint,
   ledger.cosignature, ledger.root_entry TO logline_appender;
 GRANT SELECT, INSERT, UPDATE ON ledger.log_head, ledger.witnessed_log TO logline_appender;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.entity, ledger.timeline_block, ledger.actor_key
   TO logline_appender;
+GRANT SELECT, INSERT, DELETE ON ledger.search_term TO logline_appender;
 GRANT SELECT, INSERT, DELETE ON ledger.subject_key TO logline_appender;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.job, ledger.cursor, ledger.worker, ledger.snapshot
   TO logline_appender;
@@ -391,6 +377,7 @@ GRANT SELECT ON ledger.job, ledger.cursor, ledger.worker TO logline_reader;
 ALTER TABLE ledger.universal_registry ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE ledger.entity             ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE ledger.timeline_block     ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledger.search_term        ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE ledger.actor_key          ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE ledger.log_head           ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE ledger.tile               ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -435,6 +422,7 @@ CREATE POLICY cosignature_app    ON ledger.cosignature    FOR SELECT TO logline_
 CREATE POLICY ur_node             ON ledger.universal_registry FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
 CREATE POLICY entity_node         ON ledger.entity         FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
 CREATE POLICY timeline_block_node ON ledger.timeline_block FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
+CREATE POLICY search_term_node    ON ledger.search_term    FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
 CREATE POLICY actor_key_node      ON ledger.actor_key      FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
 CREATE POLICY log_head_node       ON ledger.log_head       FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
 CREATE POLICY tile_node           ON ledger.tile           FOR ALL TO logline_appender, logline_reader USING (true) WITH CHECK (true);
@@ -454,56 +442,28 @@ CREATE VIEW ledger.visible_timeline WITH (security_invoker = true) AS
   SELECT ur.*, ur.at AS "when" FROM ledger.universal_registry ur WHERE ur.is_deleted = false;
 GRANT SELECT ON ledger.visible_timeline TO logline_app, logline_appender, logline_reader;
 
--- Search under row-level security: `@@` is not leak-proof, so the planner would not use its index for
--- a role that is subject to policies. These functions run as the owner, apply the same rule as
--- ur_select_policy inside, in the tenant of the session only, and return positions; the caller joins
+-- Search under row-level security. Nobody but the node may read the terms: they would tell what is in
+-- records that one may not see. This function runs as the owner, applies the same rule as
+-- ur_select_policy inside, in the tenant of the session only, and returns positions; the caller joins
 -- them with the registry, where the policy is applied once more.
 CREATE POLICY ur_search_policy ON ledger.universal_registry FOR SELECT TO logline_owner USING (true);
 CREATE POLICY entity_search_policy ON ledger.entity FOR SELECT TO logline_owner USING (true);
+CREATE POLICY search_term_search_policy ON ledger.search_term FOR SELECT TO logline_owner USING (true);
 
--- One term as tsquery wants it written.
-CREATE FUNCTION ledger.quoted_term(term text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT '''' || replace(replace(term, '\', '\\'), '''', '''''') || '''' $$;
-
--- The index side of a search; it may find too much (cut terms, long lists), never too little.
-CREATE FUNCTION ledger.search_query(
-  words text[], prefixes text[], tags text[], by_who text, by_did text, by_this text, by_status text,
-  by_type text, by_entity_type text
-) RETURNS tsquery LANGUAGE sql STABLE SET search_path = pg_catalog, ledger, app AS $$
-  SELECT string_agg(part, ' & ')::tsquery FROM (
-    SELECT ledger.quoted_term(left(word, 500)) AS part FROM unnest(words) AS word
-    UNION ALL SELECT ledger.quoted_term(left(prefix, 500)) || ':*' FROM unnest(prefixes) AS prefix
-    UNION ALL SELECT '(''#*'' | ' || ledger.quoted_term('#' || left(tag, 500)) || ')' FROM unnest(tags) AS tag
-    UNION ALL SELECT ledger.quoted_term(code || left(value, 500)) FROM (VALUES
-      ('=d', by_did), ('=s', by_status), ('=t', by_type), ('=e', by_entity_type)
-    ) AS exact (code, value) WHERE value IS NOT NULL
-    -- An exact text is found by its two most telling words, and compared in the row.
-    UNION ALL SELECT ledger.quoted_term(left(word, 500))
-      FROM unnest(ARRAY[by_who, by_this]) AS value, LATERAL (
-        SELECT word FROM unnest(string_to_array(ledger.fold(value), ' ')) AS word WHERE word <> ''
-        ORDER BY word ~ '[0-9]' DESC, length(word) DESC LIMIT 2) AS telling
-    UNION ALL SELECT '(''=v'' | ''=x*''' || coalesce(
-        ' | ' || ledger.quoted_term('=o' || left(app.current_user_id(), 500)) || ' | (' ||
-        (SELECT string_agg(ledger.quoted_term(left(word, 500)), ' & ')
-         FROM unnest(string_to_array(ledger.fold(app.current_user_id()), ' ')) AS word
-         WHERE word <> '') || ')', '') || coalesce(
-        (SELECT string_agg(' | ' || ledger.quoted_term('=x' || name), '')
-         FROM unnest(app.current_names()) AS name), '') || ')'
-      WHERE NOT app.is_staff()
-        AND (app.current_user_id() IS NULL OR ledger.fold(app.current_user_id()) ~ '[^ ]')
-  ) AS parts $$;
-
--- Positions in order: by walking where matches are dense, then by the index, a stretch of positions at
--- a time while that yields enough, and at last all that is left. The index alone would fetch every
--- match of a frequent word; a walk alone would never meet a rare one.
+-- Positions in order: by walking where matches are dense and where no block is full yet, then by the
+-- terms, a stretch of blocks at a time and each four times as long as the one before. `terms` and
+-- `openings` (beginnings of terms) are what the filter means as search terms (ledger/search_terms.py):
+-- they may find too much, never too little, and every row is compared with the filter itself.
 CREATE FUNCTION ledger.search_positions(
   words text[], prefixes text[], tags text[], by_who text, by_did text, by_this text, by_status text,
   by_type text, by_entity_type text, at_from timestamptz, at_before timestamptz,
   position_from bigint, position_before bigint, only_latest boolean, newest_first boolean,
-  rows_max integer
+  rows_max integer, terms text[], openings text[]
 ) RETURNS SETOF bigint LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, ledger, app SET jit = off SET work_mem = '16MB'
-SET max_parallel_workers_per_gather = 0 SET enable_indexscan = on SET enable_seqscan = off AS $$
+SET max_parallel_workers_per_gather = 0 SET enable_seqscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
 DECLARE
   tenant text := app.current_tenant_id();
   plain text[] := coalesce(array_remove(string_to_array(ledger.fold(array_to_string(words, ' ')), ' '), ''), '{}');
@@ -513,21 +473,25 @@ DECLARE
   statement text;
   has_words text := '';
   in_order text := ' ORDER BY r.position ' || CASE WHEN newest_first THEN 'DESC' ELSE 'ASC' END || ' LIMIT $4';
-  query tsquery;
-  near tsquery;
+  readable text[];
+  parts integer;
+  size bigint;
   low bigint := greatest(position_from, 0);
   high bigint;
+  full_before bigint;
   first_of bigint;
   before bigint;
   width bigint := 512;
   walked bigint := 0;
-  tries integer := 0;
+  stretch bigint := 16;
+  candidates bigint[];
+  candidates_max integer := least(greatest(rows_max, 64), 32768) * 2;
   found integer := 0;
   more integer;
 BEGIN
-  SELECT r.position + 1 INTO high FROM ledger.universal_registry r
+  SELECT r.position + 1 INTO size FROM ledger.universal_registry r
     WHERE r.tenant_id = tenant ORDER BY r.position DESC LIMIT 1;
-  high := least(high, position_before);
+  high := least(size, position_before);
   IF high IS NULL OR low >= high OR rows_max < 1 THEN RETURN; END IF;
   FOR i IN 1 .. coalesce(array_length(prefixes, 1), 0) LOOP
     span := array_remove(string_to_array(ledger.fold(prefixes[i]), ' '), '');
@@ -553,13 +517,16 @@ BEGIN
     || CASE WHEN at_from IS NULL THEN '' ELSE ' AND r.at >= $11' END
     || CASE WHEN at_before IS NULL THEN '' ELSE ' AND r.at < $12' END
     || CASE WHEN coalesce(cardinality(tags), 0) = 0 THEN '' ELSE ' AND r.tags @> $13' END
+    || has_words
     || ' AND (r.visibility = ''public'' OR (r.visibility = ''tenant'' AND (SELECT app.is_staff()))'
     || '   OR r.owner_id = (SELECT app.current_user_id()) OR r.who = (SELECT app.current_user_id())'
     || '   OR r.confirmed_by = (SELECT app.current_user_id()) OR r.shared_with && (SELECT app.current_names()))'
     || CASE WHEN only_latest THEN ' AND r.seq = (SELECT e.seq FROM ledger.entity e'
        || ' WHERE e.tenant_id = $1 AND e.id = r.id)' ELSE '' END;
-  -- Walk the nearest 512 positions, and on where matches are dense or little is left. At the edge of a
-  -- span of time most positions lie outside it (records told late): walk until 300 lie inside.
+  full_before := size >> 10 << 10;
+  -- Walk the nearest 512 positions and those of the unfinished block, and on where matches are dense or
+  -- little is left. At the edge of a span of time most positions lie outside it (records told late):
+  -- walk until 300 lie inside.
   IF has_words <> '' AND (at_from IS NOT NULL OR at_before IS NOT NULL) THEN
     EXECUTE 'SELECT abs($5 - r.position) FROM ledger.universal_registry r WHERE r.tenant_id = $1'
       || ' AND r.position >= $2 AND r.position < $3 AND ($6 IS NULL OR r.at >= $6) AND ($7 IS NULL OR r.at < $7)'
@@ -570,10 +537,11 @@ BEGIN
         CASE WHEN newest_first THEN high ELSE low END, at_from, at_before;
     width := greatest(coalesce(width, 0), 512);
   END IF;
+  IF newest_first THEN width := greatest(width, high - full_before); END IF;
   WHILE low < high AND width > 0 LOOP
     first_of := CASE WHEN newest_first THEN greatest(low, high - width) ELSE low END;
     before := CASE WHEN newest_first THEN high ELSE least(high, low + width) END;
-    RETURN QUERY EXECUTE statement || has_words || in_order
+    RETURN QUERY EXECUTE statement || in_order
       USING tenant, first_of, before, rows_max - found, by_who, by_did, by_this, by_status, by_type,
         by_entity_type, at_from, at_before, tags, patterns;
     GET DIAGNOSTICS more = ROW_COUNT;
@@ -585,45 +553,82 @@ BEGIN
       WHEN walked <= 2000 AND found * 40 > walked THEN 2 * (rows_max - found) * walked / found ELSE 0 END;
   END LOOP;
   IF low >= high THEN RETURN; END IF;
-  query := ledger.search_query(plain, opened, tags, by_who, by_did, by_this, by_status, by_type, by_entity_type);
-  IF query IS NULL OR numnode(query) = 0 THEN
-    RETURN QUERY EXECUTE statement || has_words || in_order
-      USING tenant, low, high, rows_max - found, by_who, by_did, by_this, by_status, by_type,
-        by_entity_type, at_from, at_before, tags, patterns;
-    RETURN;
+  IF NOT app.is_staff() THEN
+    readable := ARRAY(SELECT left('=r' || name, 400) FROM unnest(app.current_names()) AS name) || '=v'::text;
   END IF;
-  PERFORM set_config('enable_indexscan', 'off', true);
-  -- The index holds words whole, so only words that it cuts or marks need the row's own text.
-  IF EXISTS (SELECT 1 FROM unnest(plain || opened) w WHERE length(w) > 500 OR left(w, 1) IN ('=', '@')) THEN
-    statement := statement || has_words;
-  END IF;
-  -- One index alone answers: what another index could answer too is written so that it cannot.
-  statement := regexp_replace(statement, 'AND r\.(who|did|status|type|entity_type) =', 'AND (r.\1 || '''') =', 'g');
-  statement := replace(replace(statement, 'r.position >= $2', 'r.position + 0 >= $2'), 'r.position < $3', 'r.position + 0 < $3');
-  statement := statement || ' AND ledger.search_terms(r.tenant_id, r.position, r.who, r.did, r."this",'
-    || ' r.confirmed_by, r.name, r.tags, r.status, r.type, r.entity_type, r.owner_id, r.visibility,'
-    || ' r.shared_with) @@ $15';
-  WHILE low < high LOOP
-    tries := tries + 1;
-    first_of := CASE WHEN newest_first THEN greatest(low, (high - 1) >> 15 << 15) ELSE low END;
-    before := CASE WHEN newest_first THEN high ELSE least(high, ((low >> 15) + 1) << 15) END;
-    near := query && ledger.quoted_term('@' || tenant || '/' || (first_of >> 15))::tsquery;
-    -- All at once only where much is left: the whole index then finds less than its stretches would.
-    IF tries > 1 AND high - low > 200000 AND (more < 10 OR tries > 6 OR cardinality(opened) > 0) THEN
-      first_of := low;
+  parts := coalesce(cardinality(terms), 0) + coalesce(cardinality(openings), 0) + (readable IS NOT NULL)::integer;
+  WHILE parts > 0 AND low < least(high, full_before) LOOP
+    IF newest_first THEN
       before := high;
-      near := query;
+      first_of := greatest(low, (((high - 1) >> 10) - stretch + 1) << 10);
+    ELSE
+      first_of := low;
+      before := least(high, full_before, ((low >> 10) + stretch) << 10);
     END IF;
-    RETURN QUERY EXECUTE statement || in_order
-      USING tenant, first_of, before, rows_max - found, by_who, by_did, by_this, by_status, by_type,
-        by_entity_type, at_from, at_before, tags, patterns, near;
-    GET DIAGNOSTICS more = ROW_COUNT;
-    found := found + more;
-    IF found >= rows_max THEN RETURN; END IF;
+    WITH hits AS (
+      SELECT asked.part, t.block, t.place, t.places
+      FROM unnest(terms) WITH ORDINALITY AS asked (term, part)
+      JOIN ledger.search_term t ON t.tenant_id = tenant AND t.term = asked.term
+        AND t.block >= first_of >> 10 AND t.block <= (before - 1) >> 10
+      UNION ALL
+      SELECT -asked.part, t.block, t.place, t.places
+      FROM unnest(openings) WITH ORDINALITY AS asked (opening, part)
+      JOIN ledger.search_term t ON t.tenant_id = tenant AND t.term >= asked.opening
+        AND t.term < asked.opening || chr(1114111)
+        AND t.block >= first_of >> 10 AND t.block <= (before - 1) >> 10
+      UNION ALL
+      SELECT 0, t.block, t.place, t.places
+      FROM unnest(readable) AS asked (term)
+      JOIN ledger.search_term t ON t.tenant_id = tenant AND t.term = asked.term
+        AND t.block >= first_of >> 10 AND t.block <= (before - 1) >> 10
+    ), of_parts AS (
+      SELECT part, block,
+        bit_or(coalesce(places, set_bit(repeat('0', 1024)::bit(1024), place, 1))) AS places
+      FROM hits GROUP BY part, block
+    ), of_blocks AS (
+      SELECT block, bit_and(places) AS places FROM of_parts GROUP BY block HAVING count(*) = parts
+      UNION ALL
+      SELECT block, coalesce(places, set_bit(repeat('0', 1024)::bit(1024), place, 1))
+      FROM ledger.search_term
+      WHERE tenant_id = tenant AND term = '*' AND block >= first_of >> 10 AND block <= (before - 1) >> 10
+    ), ordered AS (
+      SELECT DISTINCT (block::bigint << 10) + word * 32 + bit AS candidate
+      FROM of_blocks, generate_series(0, 31) AS word, generate_series(0, 31) AS bit
+      WHERE substring(places FROM word * 32 + 1 FOR 32) <> B'00000000000000000000000000000000'
+        AND get_bit(places, word * 32 + bit) = 1
+        AND (block::bigint << 10) + word * 32 + bit >= first_of
+        AND (block::bigint << 10) + word * 32 + bit < before
+      ORDER BY 1
+    )
+    SELECT array_agg(candidate) INTO candidates FROM (
+      SELECT candidate FROM ordered
+      ORDER BY CASE WHEN newest_first THEN -candidate ELSE candidate END LIMIT candidates_max) AS nearest;
+    IF cardinality(candidates) = candidates_max THEN
+      IF newest_first THEN first_of := candidates[candidates_max];
+      ELSE before := candidates[candidates_max] + 1; END IF;
+    ELSE
+      stretch := stretch * 4;
+    END IF;
+    candidates_max := least(candidates_max * 4, 65536);
+    IF cardinality(candidates) > 0 THEN
+      RETURN QUERY EXECUTE regexp_replace(statement, 'AND r\.(who|did|status|entity_type) =', 'AND (r.\1 || '''') =', 'g')
+        || ' AND r.position = ANY ($15)' || in_order
+        USING tenant, first_of, before, rows_max - found, by_who, by_did, by_this, by_status, by_type,
+          by_entity_type, at_from, at_before, tags, patterns, candidates;
+      GET DIAGNOSTICS more = ROW_COUNT;
+      found := found + more;
+      IF found >= rows_max THEN RETURN; END IF;
+    END IF;
     IF newest_first THEN high := first_of; ELSE low := before; END IF;
   END LOOP;
+  -- No term to go by, or the unfinished block at the end of a search from the oldest on.
+  IF low < high THEN
+    RETURN QUERY EXECUTE statement || in_order
+      USING tenant, low, high, rows_max - found, by_who, by_did, by_this, by_status, by_type,
+        by_entity_type, at_from, at_before, tags, patterns;
+  END IF;
 END; $$;
-REVOKE ALL ON FUNCTION ledger.search_positions, ledger.search_query FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.search_positions FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.search_positions TO logline_app, logline_reader;
 
 RESET ROLE;

@@ -45,6 +45,7 @@ ORDER BY p.oid;
 SELECT create_distributed_table('ledger.universal_registry', 'tenant_id', colocate_with => 'none');
 SELECT create_distributed_table('ledger.entity', 'tenant_id', colocate_with => 'ledger.universal_registry');
 SELECT create_distributed_table('ledger.timeline_block', 'tenant_id', colocate_with => 'ledger.universal_registry');
+SELECT create_distributed_table('ledger.search_term', 'tenant_id', colocate_with => 'ledger.universal_registry');
 SELECT create_distributed_table('ledger.actor_key', 'tenant_id', colocate_with => 'ledger.universal_registry');
 SELECT create_distributed_table('ledger.log_head', 'tenant_id', colocate_with => 'ledger.universal_registry');
 SELECT create_distributed_table('ledger.tile', 'tenant_id', colocate_with => 'ledger.universal_registry');

@@ -15,6 +15,7 @@ import msgspec
 
 from loglineos.base.errors import InvalidInput, TooLarge, UnknownName, shape_of
 from loglineos.base.language import Text
+from loglineos.ledger import search_terms
 from loglineos.ledger.logline import TYPES
 from loglineos.ledger.reading.moments import instant_of
 from loglineos.ledger.status import STATUSES
@@ -67,6 +68,29 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
             self.words or self.prefixes or self.tags or self.this is not None
             or self.type is not None or sum(value is not None for value in exact) > 1
         )  # fmt: skip
+
+    @property
+    def terms(self) -> list[str]:
+        """The search terms that every record of this filter has, but for `openings`."""
+        found = [search_terms.tagged(tag) for tag in self.tags]
+        for name in ("who", "did", "type", "entity_type"):
+            value = getattr(self, name)
+            if value is not None:
+                found.append(search_terms.exact(name, value))
+        if self.wanted_status is not None:
+            found.append(search_terms.exact("status", self.wanted_status))
+        for word in self.words:
+            found += search_terms.words_in(word)
+        for prefix in self.prefixes:
+            found += search_terms.words_in(prefix)[:-1]
+        found += sorted(search_terms.words_in(self.this or ""), key=_tells, reverse=True)[:2]
+        return list(dict.fromkeys(found))
+
+    @property
+    def openings(self) -> list[str]:
+        """The beginnings of search terms that every record of this filter has."""
+        found = [search_terms.words_in(prefix)[-1:] for prefix in self.prefixes]
+        return list(dict.fromkeys(last for words in found for last in words))
 
 
 FILTERS: Final[dict[str, Text]] = {
@@ -175,6 +199,11 @@ def parse_text(text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, 
         else:
             words.append(piece)
     return tuple(words), tuple(prefixes), tuple(tags)
+
+
+def _tells(word: str) -> tuple[bool, int]:
+    """Rank a word by how much it tells: numbers first, then long ones."""
+    return any(map(str.isdigit, word)), len(word)
 
 
 def _several(value: Any, name: str) -> list[str]:

@@ -132,7 +132,8 @@ async def stats(
         "who": wanted.who, "did": wanted.did, "this": wanted.this, "status": wanted.wanted_status,
         "type": wanted.type, "entity_type": wanted.entity_type, "since": wanted.since,
         "until": wanted.until, "latest": wanted.is_latest_only, "tags": list(wanted.tags),
-        "words": list(wanted.words), "prefixes": list(wanted.prefixes),
+        "words": list(wanted.words), "prefixes": list(wanted.prefixes), "terms": wanted.terms,
+        "openings": wanted.openings,
         "is_searched": bool(wanted.words or wanted.prefixes or wanted.tags),
     }  # fmt: skip
     cursor = await connection.execute(_SQL["count_distributions"], asked, prepare=False)

@@ -24,7 +24,8 @@ WITH wanted AS (
         %(words)s::text[], %(prefixes)s::text[], %(tags)s::text[], %(who)s::text, %(did)s::text,
         %(this)s::text, %(status)s::text, %(type)s::text, %(entity_type)s::text,
         %(since)s::timestamptz, %(until)s::timestamptz, %(position_from)s::bigint,
-        %(position_before)s::bigint, %(latest)s::boolean, true, 2147483647) AS found)))
+        %(position_before)s::bigint, %(latest)s::boolean, true, 2147483647, %(terms)s::text[],
+        %(openings)s::text[]) AS found)))
 ), counted AS (
   SELECT grouping(w.status, w.who, w.did, w.confirmed_by, w.entity_type, w.day) AS which,
     coalesce(w.status, w.who, w.did, w.confirmed_by, w.entity_type, w.day) AS value,

@@ -32,6 +32,8 @@ from loglineos.ledger.reading.changes import Event, events_of
 from loglineos.ledger.reading.filters import Filter, checked
 from loglineos.ledger.reading.follower import follow, polled
 from loglineos.ledger.reading.overview import Ghosts, Stats
+from loglineos.ledger.reading.pages import page_of, within
+from loglineos.ledger.reading.runs import span_of
 from loglineos.ledger.record import Record
 from loglineos.ledger.rows import record_of
 from loglineos.ledger.status import Action, allowed_actions
@@ -115,7 +117,7 @@ class Reader:
         Raises:
             NotFound: the log is shorter, or the record is not for these eyes.
         """
-        asked = {**self._tenant, "position": _within(position, "position")}
+        asked = {**self._tenant, "position": within(position, "position")}
         row = await self._row("event_at", asked)
         if row is None:
             raise NotFound(what=_POSITION, which=str(position))
@@ -239,9 +241,10 @@ class Reader:
             UnknownName: no such time zone; InvalidInput: the filter makes no sense.
         """
         async with self._asking(isolation="REPEATABLE READ") as connection:
+            tenant = self.viewer.tenant
             return await overview.stats(
-                connection, checked(wanted), tenant=self.viewer.tenant, zone=zone,
-                top=_row_count(top), span=await self._span(connection, wanted),
+                connection, checked(wanted), tenant=tenant, zone=zone, top=_row_count(top),
+                span=await span_of(connection, wanted, tenant=tenant),
             )  # fmt: skip
 
     async def head(self) -> LogHead:
@@ -291,58 +294,13 @@ class Reader:
         return records, size if last is None else last + 1
 
     async def _page_of(
-        self,
-        connection: Connection,
-        wanted: Filter,
-        *,
-        before: int | None,
-        after: int | None,
-        rows: int,
-        oldest_first: bool,
-    ) -> list[Record]:
-        span = await self._span(connection, wanted)
-        if span is None:
-            return []
-        first, end = span
-        if after is not None:
-            first = max(first or 0, _within(after, "after", -1) + 1)
-        if before is not None:
-            end = _within(before, "before") if end is None else min(end, before)
-        asked = {
-            **self._tenant, "position_from": first, "position_before": end,
-            "who": wanted.who, "did": wanted.did, "this": wanted.this,
-            "status": wanted.wanted_status, "type": wanted.type,
-            "entity_type": wanted.entity_type, "tags": list(wanted.tags),
-            "words": list(wanted.words), "prefixes": list(wanted.prefixes),
-            "since": wanted.since, "until": wanted.until, "latest": wanted.is_latest_only,
-            "newest_first": not oldest_first, "rows_max": rows,
-        }  # fmt: skip
-        # A plan made for any values would be a bad one for these: never a prepared statement.
-        name = self._page_query(wanted, oldest_first=oldest_first)
-        cursor = await connection.execute(_SQL[name], asked, prepare=False)
-        found = [record_of(row) for row in await cursor.fetchall()]
-        if name == "searched_events":
-            found.sort(key=lambda record: record.position or 0, reverse=not oldest_first)
-        return found
-
-    def _page_query(self, wanted: Filter, *, oldest_first: bool) -> str:
-        """Choose: the index of one column suffices, for those who see the whole house."""
-        if wanted.is_searched or self.viewer.role not in STAFF:
-            return "searched_events"
-        return "oldest_events" if oldest_first else "newest_events"
-
-    async def _span(
-        self, connection: Connection, wanted: Filter
-    ) -> tuple[int | None, int | None] | None:
-        """Turn a span of time into one of positions; None when no record can lie in it."""
-        if wanted.since is None and wanted.until is None:
-            return None, None
-        asked = {
-            **self._tenant, "since": wanted.since, "until": wanted.until,
-            "block_positions": limits.block_positions,
-        }  # fmt: skip
-        row = await (await connection.execute(_SQL["span_of_time"], asked)).fetchone()
-        return None if row is None or row[0] is None else (row[0], row[1])
+        self, connection: Connection, wanted: Filter, *, before: int | None, after: int | None,
+        rows: int, oldest_first: bool,
+    ) -> list[Record]:  # fmt: skip
+        return await page_of(
+            connection, wanted, tenant=self.viewer.tenant, is_staff=self.viewer.role in STAFF,
+            before=before, after=after, rows=rows, oldest_first=oldest_first,
+        )  # fmt: skip
 
     def _told(self, record: Record, latest: int | None, language: Language) -> Told:
         is_latest = record.seq == latest
@@ -385,16 +343,9 @@ def _row_count(limit: int) -> int:
     return limit
 
 
-def _within(position: int, field: str, least: int = 0) -> int:
-    if not least <= position <= limits.integer_max:
-        raise InvalidInput(field=field, shape=shape_of(position), reason=_BOUND)
-    return position
-
-
 _RECORD: Final = Text("registo", "record")
 _ENTITY: Final = Text("entidade", "entity")
 _POSITION: Final = Text("registo na posição", "record at position")
 _LIMIT: Final = Text(
     f"tem de ser de 1 a {limits.page_rows_max}", f"must be from 1 to {limits.page_rows_max}"
 )
-_BOUND: Final = Text("não é uma posição", "is no position")

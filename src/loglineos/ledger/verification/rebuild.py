@@ -1,8 +1,9 @@
 """Rebuild: what is derived from the registry, told again from it, compared and, if asked, repaired.
 
-Derived are the latest event of each entity, the span of time of each block of positions, what waits
-to run, and the terms of keys. Always holds: the registry is only read; a repair is one transaction under the lock
-of the tenant's head, so nothing is appended meanwhile; a repeat of a repair finds nothing.
+Derived are the latest event of each entity, the span of time of each block of positions, what
+waits to run, the search terms of full blocks, and the terms of keys. Always holds: the registry is
+only read; a repair is one transaction under the lock of the tenant's head, so nothing is appended
+meanwhile; a repeat of a repair finds nothing.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from loglineos.database.queries import Queries
 from loglineos.ledger import limits
 from loglineos.ledger.rows import record_of
 from loglineos.ledger.trust import KeyTerm, Trust
+from loglineos.ledger.verification.term_check import make_again, wrong_terms
 
 _SQL: Final = Queries.load("loglineos.ledger.verification", "rebuild.sql")
 Connection = psycopg.AsyncConnection[Any]
-Table = Literal["entity", "timeline_block", "job", "actor_key"]
+Table = Literal["entity", "timeline_block", "job", "search_term", "actor_key"]
 
 DIFFERENCES_MAX: Final = 100
 """Differences that a report names; the others are only counted."""
@@ -49,6 +51,7 @@ class RebuildReport(msgspec.Struct, frozen=True, kw_only=True):
     entities_wrong: int
     blocks_wrong: int
     jobs_wrong: int
+    search_terms_wrong: int
     keys_wrong: int
     differences: tuple[Difference, ...]
     is_repaired: bool
@@ -56,16 +59,19 @@ class RebuildReport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_equal(self) -> bool:
         """Whether everything that was kept was what the registry tells."""
-        return not (self.entities_wrong or self.blocks_wrong or self.jobs_wrong or self.keys_wrong)
+        return not (
+            self.entities_wrong or self.blocks_wrong or self.jobs_wrong or self.search_terms_wrong
+            or self.keys_wrong
+        )  # fmt: skip
 
 
 async def rebuild(connection: Connection, *, tenant: str, write: bool = False) -> RebuildReport:
     """Compare the derived tables of a tenant with the registry; with `write`, repair them.
 
     `connection` is `logline_appender` in autocommit; for a check alone `logline_reader` will do.
-    Comparing happens in the database, at constant memory here; about five seconds for a million
-    records. Appends to this tenant wait while `write` is at work. The last word is the report: with
-    `write`, what it names was wrong and is right now.
+    At constant memory here; some twenty seconds for a million records, most of them to make the
+    search terms again. Appends to this tenant wait while `write` is at work. The last word is the
+    report: with `write`, what it names was wrong and is right now.
 
     Raises:
         UnknownTenant: this node has no such tenant.
@@ -97,12 +103,15 @@ async def _rebuild(connection: Connection, tenant: str, *, write: bool) -> Rebui
     entities = await _differing(connection, "find_wrong_entities", named)
     blocks = await _differing(connection, "find_wrong_blocks", named)
     jobs = await _differing(connection, "find_wrong_jobs", named)
+    terms = await _wrong_terms(connection, tenant, int(row[0]))
     told, kept = await _terms(connection, named)
     keys = sorted(key for key in told.keys() | kept.keys() if told.get(key) != kept.get(key))
     if write:
         await _put(connection, "entities", "ids", [row[0] for row in entities], named)
         await _put(connection, "blocks", "blocks", [row[0] for row in blocks], named)
         await _put(connection, "jobs", "ids", [row[0] for row in jobs], named)
+        for block in terms.blocks:
+            await make_again(connection, tenant=tenant, block=block, size=int(row[0]))
         await _put_terms(connection, [told[key] for key in keys if key in told], keys, named)
     return RebuildReport(
         tenant=tenant,
@@ -110,11 +119,13 @@ async def _rebuild(connection: Connection, tenant: str, *, write: bool) -> Rebui
         entities_wrong=len(entities),
         blocks_wrong=len(blocks),
         jobs_wrong=len(jobs),
+        search_terms_wrong=terms.count,
         keys_wrong=len(keys),
         differences=(
             *(_difference("entity", *one) for one in entities[:DIFFERENCES_MAX]),
             *(_difference("timeline_block", *one) for one in blocks[:DIFFERENCES_MAX]),
             *(_difference("job", *one) for one in jobs[:DIFFERENCES_MAX]),
+            *terms.first,
             *(
                 _difference("actor_key", key, _fields(told.get(key)), _fields(kept.get(key)))
                 for key in keys[:DIFFERENCES_MAX]
@@ -132,6 +143,26 @@ async def _differing(connection: Connection, name: str, named: dict[str, Any]) -
         while rows := await cursor.fetchmany(_CHUNK_ROWS):
             for row in rows:
                 found.append(row if len(found) < DIFFERENCES_MAX else (row[0], None, None))
+    return found
+
+
+class _WrongTerms(msgspec.Struct):
+    count: int = 0
+    blocks: list[int] = msgspec.field(default_factory=list)
+    first: list[Difference] = msgspec.field(default_factory=list)
+
+
+async def _wrong_terms(connection: Connection, tenant: str, size: int) -> _WrongTerms:
+    found = _WrongTerms()
+    async for wrong in wrong_terms(connection, tenant=tenant, size=size):
+        found.count += 1
+        if found.blocks[-1:] != [wrong.block]:
+            found.blocks.append(wrong.block)
+        if len(found.first) < DIFFERENCES_MAX:
+            told = None if wrong.told is None else {"positions": wrong.told}
+            kept = None if wrong.kept is None else {"positions": wrong.kept}
+            key = f"{wrong.block}/{wrong.term}"
+            found.first.append(_difference("search_term", key, told, kept))
     return found
 
 
