@@ -156,15 +156,23 @@ def worker_plan(
 
 
 def runner_plan(
-    binary: Binary, launcher: str | None, *, missing_allowed: Iterable[str] = ()
+    binary: Binary,
+    launcher: str | None,
+    *,
+    missing_allowed: Iterable[str] = (),
+    readable: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Plan the jail of our own runner: it starts jailed workers, reads our code, writes nothing."""
+    """Plan the jail of our own runner: it starts jailed workers, reads our code, writes nothing.
+
+    `readable` are folders that it may list and read besides.
+    """
     interpreter = _interpreter()
     paths = sysconfig.get_paths()
     folders = {
         *(paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")),
         str(Path(__file__).resolve().parents[2]),
         "/usr/share/zoneinfo",
+        *readable,
     }
     library = str(Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib"))
     execute = {*_executable(interpreter), *_executable(binary.path)}

@@ -30,8 +30,9 @@ from blake3 import blake3
 from loglineos.base.errors import ValueRefused
 from loglineos.runtime.sandbox.frames import BatchText
 from loglineos.runtime.sandbox.limits import BATCH_LIMITS, PURE, SOURCE_BYTES_MAX, RunLimits
+from loglineos.runtime.sandbox.quickjs import FOLDER
 from loglineos.runtime.sandbox.quickjs_machine import SOURCE_NAME, Image, Machine, Stopped, Thrown
-from loglineos.runtime.sandbox.quickjs_module import ENGINE, FOLDER, load
+from loglineos.runtime.sandbox.quickjs_module import load
 from loglineos.runtime.sandbox.turns import Completed, Failed, Program, ProgramError
 from loglineos.runtime.sandbox.values import canon
 
@@ -77,15 +78,11 @@ class JavaScript:
         self._compiled: OrderedDict[tuple[str, str], Compiled | ProgramError] = OrderedDict()
         self._kept_bytes = 0
 
-    @property
-    def engine(self) -> str:
-        """Name it as the header of an execution does."""
-        return ENGINE
-
     # ---- as the runner drives it ---------------------------------------------------------------
 
     def run_pure(self, program: Program, value: Any, limits: RunLimits) -> Completed | Failed:
         """Call the program's entry once on a plain value."""
+        self._ready()
         began = time.thread_time_ns()
         called = self._call_program(program, "main", orjson.dumps([value]), limits)
         cpu_us = (time.thread_time_ns() - began) // 1000
@@ -108,6 +105,7 @@ class JavaScript:
 
         With `explain`, call it for the first span alone; an error of its own is then the failure.
         """
+        self._ready()
         began = time.thread_time_ns()
         text = spans.encode()
         if explain:

@@ -310,9 +310,9 @@ class Machine:
             self._context, pointer, given, count, ctypes.byref(result), has_result,
             ctypes.byref(trap),
         )  # fmt: skip
-        if error:
+        if _is_set(error):
             raise WasmtimeError._from_ptr(error)  # noqa: SLF001
-        if trap:
+        if _is_set(trap):
             code = Trap._from_ptr(trap).trap_code  # noqa: SLF001
             raise Stopped(_LIMITS.get(code, "memory") if code else "memory")
         return result.of.i32 if has_result else None
@@ -368,6 +368,11 @@ class Machine:
         )
         assert is_there, name
         return wrap_extern(item)
+
+
+def _is_set(pointer: Any) -> bool:
+    """Tell if C gave something: a pointer to nothing is false."""
+    return bool(pointer)
 
 
 def _differing(blank: bytes, memory: bytes) -> Sequence[tuple[int, bytes]]:

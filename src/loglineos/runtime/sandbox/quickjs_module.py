@@ -19,13 +19,9 @@ from wasmtime import Engine, Module, WasmtimeError
 
 from loglineos.base.errors import Misconfigured
 from loglineos.base.language import Text
+from loglineos.runtime.sandbox.quickjs import FOLDER, SHA256
 from loglineos.runtime.sandbox.quickjs_machine import Machines, new_engine
 
-FOLDER: Final = Path(__file__).parent / "quickjs"
-VERSION: Final = "quickjs-ng/0.17.0"
-SHA256: Final = "d4c9375f2b1ca4dc95f72c8aa2982a7a9951ac8011490d79c6582df732b4bbd9"
-ENGINE: Final = f"{VERSION}+{SHA256[:12]}"
-"""Names the engine in the header of an execution."""
 _DIGEST_BYTES: Final = 32
 
 

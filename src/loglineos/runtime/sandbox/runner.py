@@ -10,12 +10,11 @@ Always holds: nothing a program gives is run, imported, opened or told to anybod
 from __future__ import annotations
 
 import gc
-import importlib
-import importlib.util
 import os
 import sys
 import threading
-from typing import Any, Final, Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 import opentelemetry.context  # noqa: F401 - the engine's client wants it at its first run, too late
@@ -32,8 +31,6 @@ from loglineos.runtime.sandbox.python_engine import (
 )
 from loglineos.runtime.sandbox.turns import Completed, Failed, Program, ProgramError
 
-_JAVASCRIPT: Final = "loglineos.runtime.sandbox.javascript_engine"
-
 
 class RunnerPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a runner is told on its command line; no secret is in it."""
@@ -41,6 +38,8 @@ class RunnerPlan(msgspec.Struct, frozen=True, kw_only=True):
     control: int
     lanes: tuple[int, ...]
     engine_path: str
+    javascript_folder: str | None = None
+    """Where the host keeps the compiled JavaScript machine; it may be read from behind the jail."""
     jail: dict[str, Any] | None
     parent: int
 
@@ -62,7 +61,7 @@ class PureEngine(Protocol):
 class Lane:
     """One session at a time, on one socket, in one thread."""
 
-    def __init__(self, file: int, python: PythonEngine, javascript: PureEngine | None) -> None:
+    def __init__(self, file: int, python: PythonEngine, javascript: PureEngine) -> None:
         self._file = file
         self._python = python
         self._javascript = javascript
@@ -111,11 +110,9 @@ class Lane:
         return None
 
     def _without_effects(self, request: frames.Pure | frames.Evaluate) -> Reply:
-        engine: PureEngine | None = self._python
+        engine: PureEngine = self._python
         if request.program.language == "javascript":
             engine = self._javascript
-        if engine is None:
-            return Failed(error=ProgramError(type="RuntimeError", message="no such language here"))
         program, limits = request.program, request.limits
         try:
             if isinstance(request, frames.Pure):
@@ -142,12 +139,14 @@ def main(plan: RunnerPlan) -> None:
     """Enter the jail, open the engines, serve every lane until the host is gone."""
     for file in (plan.control, *plan.lanes):
         os.set_inheritable(file, False)
-    has_javascript = importlib.util.find_spec(_JAVASCRIPT) is not None
-    module = importlib.import_module(_JAVASCRIPT) if has_javascript else None
+    # Not for the host, which imports this file to start it.
+    from loglineos.runtime.sandbox.javascript_engine import JavaScript  # noqa: PLC0415
+
     ready = _enter(plan)
     if ready.refused is None:
         python = PythonEngine(plan.engine_path, workers_max=len(plan.lanes))
-        javascript: PureEngine | None = module.JavaScript() if module is not None else None
+        kept = Path(plan.javascript_folder) if plan.javascript_folder else None
+        javascript = JavaScript(cache_folder=kept)
         gc.freeze()
         for file in plan.lanes:
             lane = Lane(file, python, javascript)

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -128,7 +129,13 @@ class RunnerProcess:
         return self._process.pid if self._process is not None else None
 
     async def start(
-        self, binary: jail.Binary, launcher: str | None, plan: dict[str, Any] | None, *, lanes: int
+        self,
+        binary: jail.Binary,
+        launcher: str | None,
+        plan: dict[str, Any] | None,
+        *,
+        javascript_folder: Path,
+        lanes: int,
     ) -> None:
         """Start the process and wait until it is behind its layers.
 
@@ -141,6 +148,7 @@ class RunnerProcess:
             control=theirs[0],
             lanes=tuple(theirs[1:]),
             engine_path=launcher or binary.path,
+            javascript_folder=str(javascript_folder),
             jail=plan,
             parent=os.getpid(),
         )

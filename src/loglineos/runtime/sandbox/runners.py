@@ -25,7 +25,7 @@ import msgspec
 import orjson
 
 from loglineos.base.errors import LoglineError, Pushback, Unexpected
-from loglineos.runtime.sandbox import frames, jail
+from loglineos.runtime.sandbox import frames, jail, quickjs
 from loglineos.runtime.sandbox.batches import failing, parse, written
 from loglineos.runtime.sandbox.frames import BatchText, Reply
 from loglineos.runtime.sandbox.limits import DURABLE, PURE, RunLimits
@@ -57,6 +57,9 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Names of layers (`jail.LAYERS`) that this machine may lack; record it where it is set."""
     folder: str | None = None
     """Where the private folder of a run is made; must allow programs. None: the system's."""
+    javascript_folder: str | None = None
+    """Where the compiled JavaScript machine is kept, a private folder. None: the folder of the run,
+    so that the first program in JavaScript of each pool waits a second for it."""
 
 
 class Runners:
@@ -67,6 +70,9 @@ class Runners:
         self._settings = settings or RunnerSettings()
         self._binary: jail.Binary | None = None
         self._folder: Path | None = None
+        self._javascript_folder: Path | None = None
+        self._javascript_lock = asyncio.Lock()
+        self._is_javascript_ready = False
         self._launcher: str | None = None
         self._plan: dict[str, Any] | None = None
         self._runners: list[RunnerProcess] = []
@@ -104,6 +110,10 @@ class Runners:
         """Name the Python engine: `monty/<version>+<first 12 of the sha256 of its binary>`."""
         assert self._binary is not None, "the pool is not open"
         return self._binary.engine
+
+    def engine_of(self, language: str) -> str:
+        """Name the engine of a language as the header of an execution does."""
+        return quickjs.ENGINE if language == "javascript" else self.engine
 
     @property
     def process_ids(self) -> list[int]:
@@ -174,12 +184,28 @@ class Runners:
         results[first] = (None, msgspec.structs.replace(error, where=reply.error.where))
         return msgspec.structs.replace(outcome, results=tuple(results))
 
-    async def _once(self, request: frames.Request, limits: RunLimits) -> Reply:
+    async def _once(self, request: frames.Pure | frames.Evaluate, limits: RunLimits) -> Reply:
+        if request.program.language == "javascript":
+            await self._have_javascript()
         lane = await self._take()
         try:
             return unless_fault(await lane.ask(request, within_s=limits.feed_s + SLACK_S))
         finally:
             self._give(lane)
+
+    async def _have_javascript(self) -> None:
+        """Compile the JavaScript machine where the runners may read it, once."""
+        async with self._javascript_lock:
+            if self._is_javascript_ready:
+                return
+            # Most houses have no JavaScript: its engine is not even loaded for them.
+            from loglineos.runtime.sandbox.quickjs_module import prepare  # noqa: PLC0415
+
+            assert self._javascript_folder is not None, "the pool is not open"
+            await asyncio.to_thread(
+                prepare, memory_bytes_max=PURE.memory_bytes, cache_folder=self._javascript_folder
+            )
+            self._is_javascript_ready = True
 
     async def _take(self) -> Lane:
         """Take a lane of the runner that has most of them free."""
@@ -218,19 +244,32 @@ class Runners:
         allowed = self._settings.layers_missing_allowed
         self.layers = jail.require(allowed)
         self._binary = jail.monty()
+        self._folder = Path(tempfile.mkdtemp(prefix="loglineos-", dir=self._settings.folder))
+        kept = self._settings.javascript_folder
+        self._javascript_folder = self._folder if kept is None else Path(kept)
+        self._javascript_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.layers.missing == jail.LAYERS:
             return  # another system: the engine's own walls are all that there is
-        self._folder = Path(tempfile.mkdtemp(prefix="loglineos-", dir=self._settings.folder))
         plan = jail.worker_plan(self._binary.path, missing_allowed=allowed)
         self._launcher = str(jail.write_launcher(self._folder, self._binary, plan))
-        self._plan = jail.runner_plan(self._binary, self._launcher, missing_allowed=allowed)
+        self._plan = jail.runner_plan(
+            self._binary,
+            self._launcher,
+            missing_allowed=allowed,
+            readable=[str(self._javascript_folder)],
+        )
 
     async def _start(self) -> RunnerProcess:
         assert self._binary is not None
+        assert self._javascript_folder is not None
         runner = RunnerProcess(lost=self._replace)
         try:
             await runner.start(
-                self._binary, self._launcher, self._plan, lanes=self._settings.sessions_max
+                self._binary,
+                self._launcher,
+                self._plan,
+                javascript_folder=self._javascript_folder,
+                lanes=self._settings.sessions_max,
             )
         except BaseException:
             await runner.end()
