@@ -8,7 +8,7 @@ export UV_PROJECT_ENVIRONMENT ?= .venv
 BIN := .venv/bin
 LOGLINE := $(BIN)/logline
 
-.PHONY: help setup setup-dev up test test-all nightly check format bench docs clean
+.PHONY: help setup setup-dev up test test-all test-security nightly check format bench docs clean
 
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ test: setup-dev ## the whole test suite
 
 nightly: setup-dev ## the long tests: thousands of crashes
 	$(BIN)/pytest -m nightly --timeout=7200 $(TESTS)
+
+test-security: setup-dev ## every attack on the sandbox, with and without its jail
+	$(BIN)/pytest -m security $(TESTS)
 
 check: setup-dev ## lint, types, import contracts, documents, then the tests
 	$(BIN)/ruff format --check .

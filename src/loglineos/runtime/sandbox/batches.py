@@ -7,7 +7,7 @@ parts. The text that comes out was written by a stranger's program and is read a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -18,7 +18,9 @@ from loglineos.runtime.sandbox.limits import BATCH_LIMITS, BATCH_SPANS_MAX, RunL
 from loglineos.runtime.sandbox.turns import Evaluated, Failed, Outcome, ProgramError
 from loglineos.runtime.sandbox.values import canon
 
-_MESSAGE_MAX = 2000
+_MESSAGE_MAX: Final = 2000
+_WHERE_LINES_MAX: Final = 20
+_WHERE_MAX: Final = 200
 
 
 def written(spans: Sequence[Any] | bytes) -> str:
@@ -66,18 +68,22 @@ def parse(batch: BatchText, limits: RunLimits) -> Outcome:
 
 
 def failing(outcome: Evaluated) -> int | None:
-    """Return the place of the first span that failed by an exception of the program."""
+    """Return the place of the first span that failed, if it is not yet known in which line."""
     for index, (_, error) in enumerate(outcome.results):
         if error is not None:
-            return index
+            return None if error.where else index
     return None
 
 
 def _result(row: Any, limits: RunLimits) -> tuple[list[Any] | None, ProgramError | None]:
     actions, error = row
     if error is not None:
-        kind, message = error
-        return None, ProgramError(type=str(kind)[:60], message=str(message)[:_MESSAGE_MAX])
+        kind, message, where = error
+        return None, ProgramError(
+            type=str(kind)[:60],
+            message=str(message)[:_MESSAGE_MAX],
+            where=tuple(str(line)[:_WHERE_MAX] for line in where[-_WHERE_LINES_MAX:]),
+        )
     if actions is None or actions == []:
         return [], None
     if type(actions) is not list:

@@ -84,6 +84,10 @@ class PythonEngine:
         )
         self._pool.__enter__()
 
+    def close(self) -> None:
+        """End the workers; a runner never does, its workers end with it."""
+        self._pool.__exit__(None, None, None)
+
     def session(self, program: Program, limits: RunLimits) -> PythonSession:
         """Take a worker for one program."""
         return PythonSession(self._pool, program, limits)
@@ -133,6 +137,7 @@ class PythonSession:
             self._session = None
             raise WorkerGone from cause
         self._clock = _cpu_clock(self._session.worker_pid)
+        self._began_ns = time.monotonic_ns()
         self._cpu_ns = self._read_cpu()
 
     def start(self, value: Any) -> Turn:
@@ -217,6 +222,7 @@ class PythonSession:
     def _go(self, step: Any) -> Turn:
         """Take a step, answer what needs no host, and tell the turn at which the program stands."""
         self._snapshot = None
+        self._began_ns = time.monotonic_ns()
         try:
             while True:
                 standing = step()
@@ -300,12 +306,8 @@ class PythonSession:
         if not crash.timed_out:
             self.close()
             raise WorkerGone from crash
-        # The clock of a dead process cannot be read: what it may have used is what it is told.
-        spent_us = int((self._limits.turn_s + GRACE_S) * 1e6)
         error = ProgramError(type="TimeoutError", message=MESSAGES["time"], limit="time")
-        turn = Failed(error=error, cpu_us=spent_us, printed=self._print())
-        self.close()
-        return turn
+        return self._failed(error)
 
     def _cpu(self) -> int:
         """Return the worker's CPU time since the last turn, in microseconds."""
@@ -318,7 +320,8 @@ class PythonSession:
         try:
             return time.clock_gettime_ns(self._clock)
         except OSError:
-            return self._cpu_ns
+            # A dead process has no clock: count all the time of its last turn.
+            return self._cpu_ns + time.monotonic_ns() - self._began_ns
 
     def _print(self) -> str:
         text = self._printed.output

@@ -74,6 +74,8 @@ def _message_of(error: BaseException) -> str:
 def _limit_of(kind: str, message: str, limits: RunLimits) -> Limit | None:
     if kind == "TimeoutError" and _TIME.match(message):
         return "time"
+    if kind == "MemoryError" and message.startswith(_WORKER_MEMORY):
+        return "memory"
     if kind == "MemoryError" and (found := _MEMORY.match(message)):
         return "size" if int(found[1]) == limits.printed_bytes_max else "memory"
     if kind == "RecursionError":
@@ -105,6 +107,7 @@ def refusal(refused: ValueRefused) -> ProgramError:
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME: Final = re.compile(r"(feed|turn) time limit exceeded")
 _MEMORY: Final = re.compile(r"memory limit exceeded: \d+ bytes > (\d+) bytes")
+_WORKER_MEMORY: Final = "the worker exceeded its memory limit"
 _SUSPENSIONS: Final = re.compile(r"suspension limit \d+ exceeded")
 CALLS_MESSAGE: Final = "too many calls"
 MESSAGES: Final[dict[str, str]] = {

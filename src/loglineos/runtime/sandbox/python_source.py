@@ -46,7 +46,7 @@ def __evaluate__(text):
         try:
             results.append(json.dumps([on(span), None]))
         except Exception as error:
-            results.append(json.dumps([None, [type(error).__name__, str(error)]]))
+            results.append(json.dumps([None, [type(error).__name__, str(error), []]]))
     return '[' + ','.join(results) + ']'
 __evaluate__({SPANS})
 """
