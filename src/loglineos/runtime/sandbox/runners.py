@@ -31,7 +31,6 @@ from loglineos.runtime.sandbox.frames import BatchText, Reply
 from loglineos.runtime.sandbox.limits import DURABLE, PURE, RunLimits
 from loglineos.runtime.sandbox.runner_process import Lane, RunnerProcess
 from loglineos.runtime.sandbox.session import (
-    SLACK_S,
     Session,
     check_program,
     checked,
@@ -53,6 +52,8 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     sessions_max: int = 32
     """Most sessions at once in each process; more wait for `wait_s`, then `Pushback`."""
     wait_s: float = 30.0
+    silence_s: float = 15.0
+    """How long past a feed's own limit a runner may be silent before it is taken for hung."""
     layers_missing_allowed: frozenset[str] = frozenset()
     """Names of layers (`jail.LAYERS`) that this machine may lack; record it where it is set."""
     folder: str | None = None
@@ -129,7 +130,7 @@ class Runners:
         """
         lane = await self._take()
         try:
-            yield Session(lane, limits)
+            yield Session(lane, limits, silence_s=self._settings.silence_s)
         finally:
             lane.tell(frames.Close())
             self._give(lane)
@@ -141,7 +142,7 @@ class Runners:
         check_program(program, language=program.language)
         plain = canon(value, field="input")
         request = frames.Pure(program=program, value=plain, limits=limits)
-        turn = checked(await self._once(request, limits), limits)
+        turn = checked(await self._once(request), limits)
         assert isinstance(turn, (Completed, Failed))
         return turn
 
@@ -176,7 +177,7 @@ class Runners:
         """Put the lines of its failure into the result of the first span that failed."""
         one = orjson.dumps([orjson.loads(text)[first]]).decode()
         request = frames.Evaluate(program=program, spans=one, limits=limits, explain=True)
-        reply = await self._once(request, limits)
+        reply = await self._once(request)
         _, error = outcome.results[first]
         if not isinstance(reply, Failed) or error is None or reply.error.type != error.type:
             return outcome
@@ -184,12 +185,13 @@ class Runners:
         results[first] = (None, msgspec.structs.replace(error, where=reply.error.where))
         return msgspec.structs.replace(outcome, results=tuple(results))
 
-    async def _once(self, request: frames.Pure | frames.Evaluate, limits: RunLimits) -> Reply:
+    async def _once(self, request: frames.Pure | frames.Evaluate) -> Reply:
+        within_s = request.limits.feed_s + self._settings.silence_s
         if request.program.language == "javascript":
             await self._have_javascript()
         lane = await self._take()
         try:
-            return unless_fault(await lane.ask(request, within_s=limits.feed_s + SLACK_S))
+            return unless_fault(await lane.ask(request, within_s=within_s))
         finally:
             self._give(lane)
 

@@ -36,17 +36,14 @@ from loglineos.runtime.sandbox.turns import (
 )
 from loglineos.runtime.sandbox.values import canon
 
-SLACK_S: Final = 15.0
-"""How long past a feed's own limit a runner may be silent before it is taken for hung."""
-
 
 class Session:
     """One conversation with one program; not to be shared between tasks."""
 
-    def __init__(self, lane: Lane, limits: RunLimits) -> None:
+    def __init__(self, lane: Lane, limits: RunLimits, *, silence_s: float) -> None:
         self._lane = lane
         self._limits = limits
-        self._within_s = limits.feed_s + SLACK_S
+        self._within_s = limits.feed_s + silence_s
 
     async def start(self, program: Program, value: Any = None) -> Turn:
         """Run the program on `value` up to its first turn.
