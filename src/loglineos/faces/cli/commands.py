@@ -6,9 +6,10 @@ from typing import Final
 
 from loglineos.faces.cli.command import Command
 from loglineos.faces.cli.commands_read import READING
+from loglineos.faces.cli.commands_run import RUNNING
 from loglineos.faces.cli.commands_write import WRITING
 
-COMMANDS: Final[tuple[Command, ...]] = (*WRITING, *READING)
+COMMANDS: Final[tuple[Command, ...]] = (*WRITING, *READING, *RUNNING)
 
 
 def find_command(words: list[str]) -> tuple[Command | None, list[str]]:

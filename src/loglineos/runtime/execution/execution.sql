@@ -23,3 +23,44 @@ SELECT r.id, r.metadata -> 'waiting_for'
 FROM ledger.job j
 JOIN ledger.universal_registry r ON r.tenant_id = j.tenant_id AND r.id = j.id AND r.seq = j.seq
 WHERE j.tenant_id = %(tenant)s AND r.tenant_id = %(tenant)s AND j.status = 'waiting';
+
+-- name: events_of
+-- The life of an entity, in order.
+SELECT r.*
+FROM ledger.universal_registry r
+WHERE r.tenant_id = %(tenant)s AND r.id = %(id)s
+ORDER BY r.seq;
+
+-- name: preludes_named
+-- Every version of a module of the prelude.
+SELECT r.*
+FROM ledger.entity e
+JOIN ledger.universal_registry r ON r.tenant_id = e.tenant_id AND r.id = e.id
+WHERE e.tenant_id = %(tenant)s AND r.tenant_id = %(tenant)s
+  AND e.entity_type = 'prelude' AND e.name = %(name)s
+ORDER BY r.seq;
+
+-- name: children_of
+-- The executions that others asked for: the first event of each child of these.
+SELECT r.*
+FROM ledger.universal_registry r
+WHERE r.tenant_id = %(tenant)s AND r.cause_id = ANY(%(ids)s::uuid[]) AND r.entity_type = 'execution'
+  AND r.seq = 0
+ORDER BY r.position
+LIMIT %(rows_max)s;
+
+-- name: heads_of
+-- The latest event of each of these entities.
+SELECT r.*
+FROM ledger.entity e
+JOIN ledger.universal_registry r ON r.tenant_id = e.tenant_id AND r.id = e.id AND r.seq = e.seq
+WHERE e.tenant_id = %(tenant)s AND r.tenant_id = %(tenant)s AND e.id = ANY(%(ids)s::uuid[]);
+
+-- name: ended_since
+-- Executions that ended, in the order of their ends, a page at a time.
+SELECT r.position, r.id
+FROM ledger.universal_registry r
+WHERE r.tenant_id = %(tenant)s AND r.entity_type = 'execution' AND r.position > %(position)s
+  AND r.status IN ('complete', 'error', 'dead') AND r.recorded_at >= %(since)s
+ORDER BY r.position
+LIMIT %(rows_max)s;

@@ -29,7 +29,7 @@ class Scribe:
         self._began = time.perf_counter()
         about = head.metadata or {}
         self._active_ms_before = int(about.get("active_ms", 0))
-        self._is_begun = "header" in about
+        self._is_begun = bool(about.get("header"))
         self.header: dict[str, Any] = about.get("header") or {}
         self.head = head
         self.journal = journal
