@@ -259,15 +259,23 @@ def landlock(granted: "list[tuple[int, int]]") -> None:
 
 def seccomp(profile: str) -> None:
     """Allow the syscalls of a profile; kill at the worst ones; answer EPERM to all others."""
-    program = seccomp_program(profile)
+    install(rules(profile))
+
+
+def install(code: "list[tuple[int, int, int, int]]") -> None:
+    """Put a filter in force, for this thread and all that come of it."""
+    program = b"".join(
+        op.to_bytes(2, "little") + bytes((yes, no)) + value.to_bytes(4, "little")
+        for op, yes, no, value in code
+    )
     buffer = ctypes.create_string_buffer(program, len(program))
     fprog = (ctypes.c_uint64 * 2)(len(program) // 8, ctypes.addressof(buffer))
     if _libc.syscall(_number("seccomp"), 1, 0, fprog) != 0:
         raise _os_error()
 
 
-def seccomp_program(profile: str) -> bytes:
-    """Return the filter as classic BPF for this machine's architecture."""
+def rules(profile: str) -> "list[tuple[int, int, int, int]]":
+    """Return the filter of a profile as classic BPF for this machine's architecture."""
     allowed = {_number(name) for name in PROFILES[profile]} - {-1}
     killing = {_number(name) for name in KILLING} - {-1}
     code = [
@@ -302,10 +310,7 @@ def seccomp_program(profile: str) -> bytes:
     for number in sorted(killing):
         code += [(_JEQ, 0, 1, number), (_RET, 0, 0, _KILL)]
     code.append((_RET, 0, 0, _ERRNO | 1))
-    return b"".join(
-        op.to_bytes(2, "little") + bytes((yes, no)) + value.to_bytes(4, "little")
-        for op, yes, no, value in code
-    )
+    return code
 
 
 def main(plan: "dict[str, Any]", command: "Sequence[str]") -> None:

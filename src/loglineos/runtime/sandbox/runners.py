@@ -159,9 +159,7 @@ class Runners:
         """
         check_program(program, language=program.language)
         text = written(spans)
-        reply = await self._once(
-            frames.Evaluate(program=program, spans=text, limits=limits), limits
-        )
+        reply = await self._once(frames.Evaluate(program=program, spans=text, limits=limits))
         if isinstance(reply, Failed):
             return reply
         if not isinstance(reply, BatchText):
