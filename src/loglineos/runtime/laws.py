@@ -170,21 +170,26 @@ class Laws:
         Raises:
             Refused: a module of the prelude is not lawful.
         """
-        prelude: tuple[Module, ...] = ()
-        if function.language == "python":
-            law = await self._law(tenant)
-            wanted = set(_IMPORTS.findall(function.source))
-            records = [
-                record
-                for record in law.records.values()
-                if record.entity_type == "prelude" and record.name in wanted
-            ]
-            found = [await self._verified(law, record, tenant) for record in records]
-            prelude = tuple(Module(name=one.name, source=one.source) for one in found)
+        is_python = function.language == "python"
+        prelude = await self.prelude(tenant, function.source) if is_python else ()
         return Program(
             source=function.source, entry=function.entrypoint, language=function.language,
             prelude=prelude, modules=modules, seed=seed, frozen_at=frozen_at,
         )  # fmt: skip
+
+    async def prelude(self, tenant: str, source: str) -> tuple[Module, ...]:
+        """Return the modules of the prelude that a Python source imports, the used before the user.
+
+        Raises:
+            Refused: one of them is not lawful.
+        """
+        law = await self._law(tenant)
+        modules = {r.name: r for r in law.records.values() if r.entity_type == "prelude"}
+        found: dict[str, Module] = {}
+        for name in _wanted(source, modules):
+            one = await self._verified(law, modules[name], tenant)
+            found[name] = Module(name=name, source=one.source)
+        return tuple(found.values())
 
     async def decide(self, tenant: str, kernel: str, facts: dict[str, Json]) -> Any:
         """Have a kernel decide about facts; the shapes are in the kernel's own row.
@@ -243,6 +248,7 @@ class Laws:
         async with house.lock:
             if house.answered >= ticket:
                 return
+            await asyncio.sleep(0)  # whoever asks in this turn of the loop comes along
             covered = house.asked
             began = asyncio.get_running_loop().time()
             async with self._writer.pool.connection() as connection:
@@ -270,6 +276,20 @@ class Laws:
             found = await self._stage0.check(record, tenant=tenant, manifest=manifest)
             law.verified[(record.id, record.seq)] = found
         return found
+
+
+def _wanted(source: str, modules: dict[str | None, Record]) -> list[str]:
+    """List the modules that a source imports, and those that they import, before them."""
+    order: list[str] = []
+
+    def visit(text: str, above: tuple[str, ...]) -> None:
+        for name in _IMPORTS.findall(text):
+            if name in modules and name not in order and name not in above:
+                visit(modules[name].code or "", (*above, name))
+                order.append(name)
+
+    visit(source, ())
+    return order
 
 
 def _entity(law: _Law, which: str | UUID) -> UUID | None:

@@ -22,7 +22,7 @@ from loglineos.runtime.definitions import ALIAS, list_definitions, names_of
 from loglineos.runtime.functions import KINDS, as_said
 from loglineos.runtime.header import Source
 
-Check = Callable[[Source], Awaitable[list[str]]]
+Check = Callable[[Source], Awaitable[list[Text]]]
 """Checks a source before it is published: raises ProgramRefused, or returns what to be wary of."""
 
 _RACES_MAX: Final = 8
@@ -39,7 +39,7 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
 
     record: Record
     is_new: bool
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Text, ...] = ()
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
