@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from loglineos.database.failures import as_error
 from loglineos.database.pool import Pool
 from loglineos.database.queries import Queries
 from loglineos.ledger.record import Record
 from loglineos.ledger.rows import record_of
+from loglineos.services.asking import asking
 
 _SQL: Final = Queries.load("loglineos.services", "definitions.sql")
 _PAGE_ROWS: Final = 1_000
@@ -58,21 +58,18 @@ class Definitions:
         return list(changed)
 
     async def _read(self, tenants: Sequence[str]) -> dict[str, list[Any]]:
-        try:
-            async with self._pool.connection() as connection, connection.pipeline():
-                cursors = [
-                    await connection.execute(
-                        _SQL["read_on"],
-                        {
-                            "tenant": tenant, "entity_type": self._entity_type,
-                            "position_from": self._next.get(tenant, 0), "rows_max": _PAGE_ROWS,
-                        },
-                    )
-                    for tenant in tenants
-                ]  # fmt: skip
-                return {
-                    tenant: await cursor.fetchall()
-                    for tenant, cursor in zip(tenants, cursors, strict=True)
-                }
-        except Exception as cause:
-            raise as_error(cause) from cause
+        async with asking(self._pool) as connection, connection.pipeline():
+            cursors = [
+                await connection.execute(
+                    _SQL["read_on"],
+                    {
+                        "tenant": tenant, "entity_type": self._entity_type,
+                        "position_from": self._next.get(tenant, 0), "rows_max": _PAGE_ROWS,
+                    },
+                )
+                for tenant in tenants
+            ]  # fmt: skip
+            return {
+                tenant: await cursor.fetchall()
+                for tenant, cursor in zip(tenants, cursors, strict=True)
+            }

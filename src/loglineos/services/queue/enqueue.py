@@ -14,13 +14,13 @@ from uuid import UUID
 import msgspec
 
 from loglineos.base.ids import uuid7
-from loglineos.database.failures import as_error
 from loglineos.database.pool import Pool
 from loglineos.database.queries import Queries
 from loglineos.ledger.record import Draft, Record
 from loglineos.ledger.writer import Writer
 from loglineos.runtime.execution.requests import UNFINISHED, trace_of
 from loglineos.runtime.ids import derived_id
+from loglineos.services.asking import asking
 
 _SQL: Final = Queries.load("loglineos.services.queue", "enqueue.sql")
 _TURNS_MAX: Final = 2**31
@@ -106,9 +106,6 @@ def _id_of(tenant: str, key: _Key, turn: int) -> UUID:
 async def _existing(pool: Pool, tenant: str, ids: Sequence[UUID]) -> dict[UUID, bool]:
     """Tell which of these executions were ever asked for, and whether they live."""
     asked = {"tenant": tenant, "ids": list(ids), "unfinished": sorted(UNFINISHED)}
-    try:
-        async with pool.connection() as connection:
-            cursor = await connection.execute(_SQL["existing_ids"], asked)
-            return {row[0]: row[1] for row in await cursor.fetchall()}
-    except Exception as cause:
-        raise as_error(cause) from cause
+    async with asking(pool) as connection:
+        cursor = await connection.execute(_SQL["existing_ids"], asked)
+        return {row[0]: row[1] for row in await cursor.fetchall()}

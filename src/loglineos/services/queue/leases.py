@@ -8,8 +8,7 @@ name of the worker that lost it; limits of a queue hold over all workers, counte
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -18,13 +17,13 @@ import msgspec
 import orjson
 
 from loglineos.base.clock import Clock
-from loglineos.database.failures import as_error
 from loglineos.database.pool import Connection, Pool
 from loglineos.database.queries import Queries
 from loglineos.ledger.canonical import from_jsonb
 from loglineos.ledger.record import Record
 from loglineos.ledger.rows import record_of
 from loglineos.ledger.writer import Writer
+from loglineos.services.asking import asking
 from loglineos.services.queue.limits import let_through
 
 _SQL: Final = Queries.load("loglineos.services.queue", "leases.sql")
@@ -81,14 +80,14 @@ class Leases:
 
     async def tenants(self) -> list[str]:
         """List the tenants that have jobs at all."""
-        async with self._asking() as connection:
+        async with asking(self._pool) as connection:
             cursor = await connection.execute(_SQL["tenants_with_jobs"])
             return [row[0] for row in await cursor.fetchall()]
 
     async def groups(self, tenants: Sequence[str]) -> dict[str, list[Group]]:
         """Look what these tenants have, in one round trip; the lowest priority number first."""
         now = self._clock.now()
-        async with self._asking() as connection, connection.pipeline():
+        async with asking(self._pool) as connection, connection.pipeline():
             cursors = [
                 await connection.execute(_SQL["ready_groups"], {"tenant": tenant, "now": now})
                 for tenant in tenants
@@ -101,7 +100,7 @@ class Leases:
     async def take(self, wanted: Sequence[tuple[str, Sequence[Group], int]]) -> list[Claim]:
         """Lease at most so many jobs of these groups of each tenant, in one round trip."""
         now = self._clock.now()
-        async with self._asking() as connection, connection.pipeline():
+        async with asking(self._pool) as connection, connection.pipeline():
             cursors = [
                 await connection.execute(_SQL["take_jobs"], self._asked(tenant, groups, most, now))
                 for tenant, groups, most in wanted
@@ -117,7 +116,7 @@ class Leases:
     ) -> list[Claim]:
         """Lease jobs of one queue that has limits, at most what each of them lets through now."""
         now = self._clock.now()
-        async with self._asking() as connection, connection.transaction():
+        async with asking(self._pool) as connection, connection.transaction():
             moved = []
             for limit in limits:  # the tenant's before the queue's: nobody waits in a circle
                 most, position = await _room(connection, tenant, limit, most, now)
@@ -138,7 +137,7 @@ class Leases:
     async def renew(self, held: dict[str, list[UUID]]) -> set[tuple[str, UUID]]:
         """Prolong leases, by tenant; return those that are still this worker's."""
         until = self._clock.now() + self._lease
-        async with self._asking() as connection, connection.pipeline():
+        async with asking(self._pool) as connection, connection.pipeline():
             cursors = {
                 tenant: await connection.execute(
                     _SQL["renew_leases"],
@@ -154,7 +153,7 @@ class Leases:
 
     async def release(self, held: dict[str, list[UUID]]) -> None:
         """Give jobs back that were never begun."""
-        async with self._asking() as connection, connection.pipeline():
+        async with asking(self._pool) as connection, connection.pipeline():
             for tenant, ids in held.items():
                 asked = {"tenant": tenant, "ids": ids, "worker": self.worker}
                 await connection.execute(_SQL["release_leases"], asked)
@@ -164,13 +163,13 @@ class Leases:
         told = {
             "worker": self.worker, "now": self._clock.now(), "about": orjson.dumps(about).decode(),
         }  # fmt: skip
-        async with self._asking() as connection:
+        async with asking(self._pool) as connection:
             await connection.execute(_SQL["tell_worker"], told)
 
     async def leave(self) -> None:
         """Strike this worker off the list."""
         before = self._clock.now() - _FORGOTTEN_AFTER
-        async with self._asking() as connection:
+        async with asking(self._pool) as connection:
             await connection.execute(
                 _SQL["forget_workers"], {"worker": self.worker, "seen_before": before}
             )
@@ -193,14 +192,6 @@ class Leases:
         if first_input is not None and latest.input is None:
             latest = msgspec.structs.replace(latest, input=from_jsonb(first_input))
         return Claim(tenant=tenant, execution=latest, lost_by=lost_by, claimed_at=now)
-
-    @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[Connection]:
-        try:
-            async with self._pool.connection() as connection:
-                yield connection
-        except Exception as cause:
-            raise as_error(cause) from cause
 
 
 async def _room(

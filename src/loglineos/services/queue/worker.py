@@ -105,6 +105,7 @@ class Worker:
         self._slots = asyncio.Semaphore(settings.slots)
         self._bell = asyncio.Event()
         self._stop = asyncio.Event()
+        self._is_over = False
         self._to_look: set[str] = set()
         self._polls_at = 0.0
         self._pace = 0.0
@@ -138,6 +139,7 @@ class Worker:
             await self._work()
             await self._drain()
         finally:
+            self._is_over = True
             for task in [*beside, *(job.task for job in self._jobs.values())]:
                 task.cancel()
             await asyncio.gather(
@@ -282,7 +284,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         pace_at, ended = loop.time(), self.ended
         beats_at = 0.0
-        while True:
+        while not self._is_over:
             now_s = loop.time()
             if now_s >= beats_at:
                 beats_at = now_s + every_s
