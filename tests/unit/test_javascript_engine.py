@@ -267,6 +267,20 @@ def test_what_is_printed_is_told_up_to_its_limit(engine: JavaScript) -> None:
         assert 60_000 < len(over.printed.encode()) <= PURE.printed_bytes_max
 
 
+ATTACKS = {
+    case["category"]: case
+    for case in map(json.loads, (DATA / "js.jsonl").read_text(encoding="utf-8").splitlines())
+}
+
+
+@pytest.mark.parametrize("case", ATTACKS.values(), ids=ATTACKS)
+def test_one_attack_of_each_kind_is_contained(engine: JavaScript, case: dict[str, Any]) -> None:
+    """The whole corpus is in test_javascript_attacks.py."""
+    for code in case["code"].split("\n//---SECOND---\n"):
+        turn = run(engine, "function main(code) { return (0, eval)(code) }", code)
+        assert isinstance(turn, Failed) or turn.output != "ESCAPED"
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()

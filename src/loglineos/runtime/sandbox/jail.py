@@ -31,6 +31,8 @@ from loglineos.base.language import Text
 from loglineos.runtime.sandbox import jail_launcher
 
 LAYERS: Final = frozenset(jail_launcher.LAYERS)
+EXIT_REFUSED: Final = jail_launcher.EXIT_REFUSED
+"""Exit status of a command that could not be put behind its layers."""
 SETTING: Final = "sandbox.layers_missing_allowed"
 _PROBE_S_MAX: Final = 10.0
 _SHEBANG_BYTES_MAX: Final = 250
@@ -65,7 +67,7 @@ def offered() -> Layers:
         return Layers(missing=LAYERS, landlock_version=0)
     try:
         done = subprocess.run(
-            [_interpreter(), "-I", "-S", jail_launcher.__file__, "--probe"],
+            [interpreter(), "-I", "-S", jail_launcher.__file__, "--probe"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             env={},
@@ -166,7 +168,7 @@ def runner_plan(
 
     `readable` are folders that it may list and read besides.
     """
-    interpreter = _interpreter()
+    python = interpreter()
     paths = sysconfig.get_paths()
     folders = {
         *(paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")),
@@ -175,7 +177,7 @@ def runner_plan(
         *readable,
     }
     library = str(Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib"))
-    execute = {*_executable(interpreter), *_executable(binary.path)}
+    execute = {*_executable(python), *_executable(binary.path)}
     if launcher is not None:
         folders.add(str(Path(launcher).parent))
         execute |= {launcher, *_executable(str(Path("/bin/sh").resolve()))}
@@ -194,7 +196,7 @@ def runner_plan(
 
 def command(plan: dict[str, Any], argv: Sequence[str]) -> list[str]:
     """Return the command that starts `argv` (its first word absolute) in the jail of `plan`."""
-    head = [_interpreter(), "-I", "-S", jail_launcher.__file__]
+    head = [interpreter(), "-I", "-S", jail_launcher.__file__]
     return [*head, marshal.dumps(plan).hex(), "--", *argv]
 
 
@@ -209,7 +211,7 @@ def write_launcher(folder: Path, binary: Binary, plan: dict[str, Any]) -> Path:
     """
     source = Path(jail_launcher.__file__).read_text(encoding="utf-8")
     code = compile(source, "jail", "exec", dont_inherit=True, optimize=2)
-    interpreter = _interpreter()
+    python = interpreter()
     path, compiled = folder / "monty-in-jail", folder / "monty-in-jail.code"
     compiled.write_bytes(marshal.dumps(code))
     body = (
@@ -218,11 +220,11 @@ def write_launcher(folder: Path, binary: Binary, plan: dict[str, Any]) -> Path:
         f"exec(marshal.loads(open({str(compiled)!r}, 'rb').read()), names)\n"
         f"names['main']({plan!r}, [{binary.path!r}, *sys.argv[1:]])\n"
     )
-    head = f"#!{interpreter} -IS\n"
-    if " " in interpreter or len(head) > _SHEBANG_BYTES_MAX:
+    head = f"#!{python} -IS\n"
+    if " " in python or len(head) > _SHEBANG_BYTES_MAX:
         inner = folder / "monty-in-jail.py"
         inner.write_text(body, encoding="utf-8")
-        head, body = "#!/bin/sh\n", f"exec '{interpreter}' -IS '{inner}' \"$@\"\n"
+        head, body = "#!/bin/sh\n", f"exec '{python}' -IS '{inner}' \"$@\"\n"
     path.write_text(head + body, encoding="utf-8")
     path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     _try(path)
@@ -246,7 +248,7 @@ def _try(path: Path) -> None:
         raise Misconfigured(setting=SETTING, reason=_not_started(said))
 
 
-def _interpreter() -> str:
+def interpreter() -> str:
     """Return the path of the Python that runs us, outside any virtual environment."""
     base = getattr(sys, "_base_executable", None) or sys.executable
     return os.path.realpath(base)
