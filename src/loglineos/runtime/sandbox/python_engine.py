@@ -52,6 +52,7 @@ from loglineos.runtime.sandbox.values import canon, revive
 
 REQUEST_S_MAX: Final = 5.0
 CHECKOUTS_MAX: Final = 500
+_REFUSALS_MAX: Final = 10
 _IMPORTS_MAX: Final = 200  # imports and unknown names suspend too, but are answered here
 
 
@@ -124,6 +125,7 @@ class PythonSession:
         self._printed = engine.CollectString(max_bytes=limits.printed_bytes_max)
         self._told = 0
         self._calls = 0
+        self._refusals = 0
         self._snapshot: Any = None
         self._prepared: Prepared | None = None
         self._session: engine.MontySession | None = pool.checkout(
@@ -230,7 +232,7 @@ class PythonSession:
                     return self._completed(standing)
                 turn, step = self._meet(standing)
                 if turn is not None:
-                    self._snapshot = standing
+                    self._snapshot = standing if self._session is not None else None
                     return turn
         except engine.MontyCrashedError as crash:
             return self._crashed(crash)
@@ -269,6 +271,10 @@ class PythonSession:
             arguments = [] if name in CLOCKS else canon(call.args, field=name)
             named = {} if call.is_os_function else canon(call.kwargs, field=name)
         except ValueRefused as refused:
+            # To refuse costs time that is not the program's: it may try a few times, not for ever.
+            self._refusals += 1
+            if self._refusals > _REFUSALS_MAX:
+                return self._failed(refusal(refused, limit="size")), None
             answer = {"exc_type": "ValueError", "message": refused.describe("en")}
             return None, lambda: call.resume(answer)
         turn = Suspended(

@@ -99,9 +99,9 @@ def _where(error: engine.MontyError, prepared: Prepared | None) -> tuple[str, ..
     return tuple(lines[-_WHERE_LINES_MAX:])
 
 
-def refusal(refused: ValueRefused) -> ProgramError:
-    """Tell that the program gave back what may not cross the boundary."""
-    return ProgramError(type="ValueRefused", message=refused.describe("en"), limit=None)
+def refusal(refused: ValueRefused, *, limit: Limit | None = None) -> ProgramError:
+    """Tell that the program gave what may not cross the boundary."""
+    return ProgramError(type="ValueRefused", message=refused.describe("en"), limit=limit)
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -50,7 +50,7 @@ class Lane(asyncio.Protocol):
             while (message := frames.split(self._buffer)) is not None:
                 self._hand_over(message)
         except FrameBroken:
-            self.runner.kill()
+            self.runner.abandon()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's words
         """Tell the asker, if there is one, that no answer will come."""
@@ -58,7 +58,7 @@ class Lane(asyncio.Protocol):
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
             answer.set_exception(lost())
-        self.runner.on_lost()
+        self.runner.abandon()
 
     def expect(self) -> asyncio.Future[Reply]:
         """Return what the next message will be put into."""
@@ -84,7 +84,7 @@ class Lane(asyncio.Protocol):
             async with asyncio.timeout(within_s):
                 return await answer
         except TimeoutError:
-            self.runner.kill()
+            self.runner.abandon()
             raise lost() from None
         except asyncio.CancelledError:
             self._forget(answer)
@@ -172,11 +172,13 @@ class RunnerProcess:
         self.missing = await self._hear(first_word)
         self.free = list(self._lanes)
 
-    def kill(self) -> None:
-        """End the process at once; its sessions are lost, the pool starts another."""
-        if self._process is not None and self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
+    def abandon(self) -> None:
+        """End the process at once and tell the pool, once: its sessions are lost."""
+        self._kill()
+        tell, self._lost = self._lost, None
+        self.free.clear()
+        if tell is not None:
+            tell(self)
 
     async def end(self) -> None:
         """End the process, tell nobody, and wait for its end."""
@@ -190,16 +192,13 @@ class RunnerProcess:
             async with asyncio.timeout(_END_S_MAX):
                 await self._process.wait()
         except TimeoutError:
-            self.kill()
+            self._kill()
             await self._process.wait()
 
-    def on_lost(self) -> None:
-        """Tell the pool, once, that this runner is gone."""
-        tell, self._lost = self._lost, None
-        self.free.clear()
-        if tell is not None:
-            self.kill()
-            tell(self)
+    def _kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
 
     async def _hear(self, first_word: asyncio.Future[Reply]) -> frozenset[str]:
         """Wait until the runner says that it is ready; return the layers that it lacks."""
