@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 class Process:
     """One worker process."""
 
-    def __init__(self, dsn: str, keys: Path) -> None:
-        self.arguments = [sys.executable, "-m", "tests.crash.queue_process", dsn, str(keys)]
+    def __init__(self, dsn: str, keys: Path, *, module: str = "tests.crash.queue_process") -> None:
+        self.arguments = [sys.executable, "-m", module, dsn, str(keys)]
 
     async def start(self, name: str) -> None:
         self.child = await asyncio.create_subprocess_exec(
