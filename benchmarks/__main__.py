@@ -15,7 +15,17 @@ import msgspec
 from benchmarks.figures import QUICK, Figure, Scale, put_between_marks, table
 from benchmarks.house import House, machine_line, tell
 
-NAMES: Final = ("append", "peers", "verify", "proof", "timeline", "ingest", "start")
+NAMES: Final = (
+    "append",
+    "peers",
+    "verify",
+    "proof",
+    "timeline",
+    "ingest",
+    "start",
+    "sandbox",
+    "queue",
+)
 PAGE: Final = Path(__file__).parents[1] / "docs" / "explanation" / "performance.md"
 
 

@@ -54,11 +54,14 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     proofs: int = 1_000
     pages: int = 40
     verify_runs: int = 5
+    sandbox_batches: int = 20
+    sandbox_runs: int = 200
+    sandbox_calls: int = 1_000
 
 
 QUICK: Final = Scale(
     runs=2, records_each=4, batches=3, peer_events=100, lines=5_000, ingest_runs=1, proofs=50,
-    pages=3, verify_runs=1,
+    pages=3, verify_runs=1, sandbox_batches=2, sandbox_runs=20, sandbox_calls=100,
 )  # fmt: skip
 
 

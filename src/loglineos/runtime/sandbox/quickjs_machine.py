@@ -13,6 +13,7 @@ Source: quickjs-wasi 3.6.2 (quickjs/README.md); the WebAssembly C API of wasmtim
 from __future__ import annotations
 
 import ctypes
+import resource
 from collections.abc import Sequence
 from typing import Any, Final, Self, cast
 
@@ -101,8 +102,16 @@ class Machines:
         self.blank = Machine(self, fuel=0).memory_bytes()
 
 
+def has_room() -> bool:
+    """Tell if a machine may reserve all addresses that it could ever use (nothing of it is used).
+
+    Its memory then needs no check at each access, which saves a seventh of the time.
+    """
+    return resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY
+
+
 def new_engine(memory_bytes_max: int) -> Engine:
-    """Configure wasmtime so that a run is bounded, repeatable, and fits under RLIMIT_AS."""
+    """Configure wasmtime so that a run is bounded and repeatable, with or without `has_room`."""
     config = Config()
     config.consume_fuel = True
     config.cranelift_nan_canonicalization = True
@@ -111,11 +120,11 @@ def new_engine(memory_bytes_max: int) -> Engine:
     config.wasm_memory64 = False
     config.wasm_multi_memory = False
     config.max_wasm_stack = _NATIVE_STACK_BYTES
-    # Bounds are checked by code: reserving 4 GiB of addresses a machine does not fit into a jail.
-    config.memory_reservation = memory_bytes_max
-    config.memory_reservation_for_growth = 0
-    config.memory_guard_size = PAGE
     config.memory_may_move = False
+    if not has_room():
+        config.memory_reservation = memory_bytes_max
+        config.memory_reservation_for_growth = 0
+        config.memory_guard_size = PAGE
     return Engine(config)
 
 

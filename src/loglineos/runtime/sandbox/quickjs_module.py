@@ -20,7 +20,7 @@ from wasmtime import Engine, Module, WasmtimeError
 from loglineos.base.errors import Misconfigured
 from loglineos.base.language import Text
 from loglineos.runtime.sandbox.quickjs import FOLDER, SHA256
-from loglineos.runtime.sandbox.quickjs_machine import Machines, new_engine
+from loglineos.runtime.sandbox.quickjs_machine import Machines, has_room, new_engine
 
 _DIGEST_BYTES: Final = 32
 
@@ -51,7 +51,8 @@ def prepare(*, memory_bytes_max: int, cache_folder: Path) -> None:
 
 
 def _module(engine: Engine, memory_bytes_max: int, cache_folder: Path | None) -> Module:
-    name = f"{SHA256[:12]}-wasmtime-{version('wasmtime')}-{memory_bytes_max}.cwasm"
+    room = "all" if has_room() else str(memory_bytes_max)
+    name = f"{SHA256[:12]}-wasmtime-{version('wasmtime')}-{room}.cwasm"
     if cache_folder is not None:
         kept = _read(engine, cache_folder / name)
         if kept is not None:

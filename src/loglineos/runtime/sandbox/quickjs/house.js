@@ -27,7 +27,7 @@
   let seed0 = 0, seed1 = 0, seed2 = 0, seed3 = 0;
 
   // ---- Math.random: sfc32, seeded by the run's seed and the span's id and seq -----------------
-  let a = 0, b = 0, c = 0, d = 0, isSeeded = false, subject = '';
+  let a = 0, b = 0, c = 0, d = 0, isSeeded = false, id, seq;
   const next = () => {
     const t = (((a + b) | 0) + d) | 0;
     d = (d + 1) | 0;
@@ -38,6 +38,8 @@
     return t >>> 0;
   };
   const sow = () => {
+    let subject = '';
+    if (typeof id === 'string') subject = typeof seq === 'number' ? id + '/' + seq : id;
     a = seed0; b = seed1; c = seed2; d = seed3;
     for (let i = 0; i < subject.length; i++) {
       const code = apply(charCodeAt, subject, [i]);
@@ -155,15 +157,16 @@
     while (index < count) {
       const input = inputs[index++];
       isSeeded = false;
-      subject = '';
+      id = seq = undefined;
       try {
         if (isPolicy && typeof input === 'object' && input !== null) {
-          const { id, seq } = input;
-          if (typeof id === 'string') subject = typeof seq === 'number' ? id + '/' + seq : id;
+          id = input.id;
+          seq = input.seq;
         }
         const answer = entry(input);
-        if (typeof answer === 'object' && answer !== null && !isArray(answer)) return answer;
-        put(write(answer));
+        if (isArray(answer) && answer.length === 0) put('=[]');
+        else if (typeof answer === 'object' && answer !== null && !isArray(answer)) return answer;
+        else put(write(answer));
       } catch (thrown) {
         put(tell(thrown));
       }
