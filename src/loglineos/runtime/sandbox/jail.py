@@ -133,6 +133,7 @@ def worker_plan(
     binary: str,
     *,
     missing_allowed: Iterable[str] = (),
+    inherited: Iterable[str] = (),
     memory_bytes: int = 1024 * _MIB,
     profile: str = "worker",
     readable: Sequence[str] = (),
@@ -140,7 +141,9 @@ def worker_plan(
 ) -> dict[str, Any]:
     """Plan the jail of one program: it may run itself and read its libraries and `readable`.
 
-    `profile` "python" is for a whole CPython; `readable` are files and folders, which it may list.
+    `inherited` are layers that its starter is behind already, so that the kernel may refuse them a
+    second time. `profile` "python" is for a whole CPython; `readable` are files and folders, which
+    it may list.
     """
     limits = {"CORE": 0, "FSIZE": 0, "NOFILE": 64, "MEMLOCK": 0, "AS": memory_bytes}
     if cpu_s is not None:
@@ -148,6 +151,7 @@ def worker_plan(
     return {
         "profile": profile,
         "required": sorted(LAYERS - frozenset(missing_allowed)),
+        "inherited": sorted(inherited),
         "read": [*_LIBRARIES, "/usr/share/zoneinfo", *(p for p in readable if Path(p).is_file())],
         "list": [p for p in readable if Path(p).is_dir()],
         "execute": _executable(binary),

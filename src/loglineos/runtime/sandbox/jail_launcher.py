@@ -109,9 +109,10 @@ def enter(plan: "dict[str, Any]", granted: "list[tuple[int, int]]") -> "list[str
     """Put this process behind the layers of `plan`; return the names of those that are missing.
 
     The process dies with the thread that started it (H7). Must be called while the process has one
-    thread. A plan holds: `profile` (a name in PROFILES), `required` (layers), `limits` (rlimits by
-    name), `nice`, `nobody` (give up being root, if it is), `keep_capabilities` (numbers), and what
-    `open_grants` reads. `granted` is what that gave.
+    thread. A plan holds: `profile` (a name in PROFILES), `required` (layers), `inherited` (layers
+    that whoever starts this is behind already), `limits` (rlimits by name), `nice`, `nobody` (give
+    up being root, if it is), `keep_capabilities` (numbers), and what `open_grants` reads. `granted`
+    is what that gave.
 
     Raises:
         LayerMissing: the kernel does not offer a layer that is required.
@@ -134,6 +135,8 @@ def enter(plan: "dict[str, Any]", granted: "list[tuple[int, int]]") -> "list[str
         try:
             step()
         except OSError as error:
+            if layer in plan.get("inherited", ()):
+                continue
             if layer in plan["required"]:
                 raise LayerMissing(layer, os.strerror(error.errno or 0)) from error
             missing.append(layer)

@@ -250,7 +250,9 @@ class Runners:
         self._javascript_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.layers.missing == jail.LAYERS:
             return  # another system: the engine's own walls are all that there is
-        plan = jail.worker_plan(self._binary.path, missing_allowed=allowed)
+        plan = jail.worker_plan(
+            self._binary.path, missing_allowed=allowed, inherited=("namespaces",)
+        )
         self._launcher = str(jail.write_launcher(self._folder, self._binary, plan))
         self._plan = jail.runner_plan(
             self._binary,
