@@ -16,6 +16,7 @@ from loglineos.database.queries import Queries
 from loglineos.ledger.record import Draft, Record
 from loglineos.ledger.rows import record_of
 from loglineos.ledger.writer import Writer
+from loglineos.runtime.following import asking
 from loglineos.runtime.functions import KINDS, Function, as_said, function_of
 from loglineos.runtime.ids import derived_id
 
@@ -28,7 +29,7 @@ async def list_definitions(
     pool: Pool, tenant: str, *, types: Sequence[str] = KINDS
 ) -> list[Record]:
     """Return the latest event of each entity of these types, oldest entity first."""
-    async with pool.connection() as connection:
+    async with asking(pool) as connection:
         asked = {"tenant": tenant, "types": list(types)}
         cursor = await connection.execute(_SQL["list_definitions"], asked)
         return [record_of(row) for row in await cursor.fetchall()]

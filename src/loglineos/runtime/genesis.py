@@ -23,6 +23,7 @@ from loglineos.database.queries import Queries
 from loglineos.ledger.record import Draft, Record
 from loglineos.ledger.rows import record_of
 from loglineos.ledger.writer import Writer
+from loglineos.runtime.following import asking
 from loglineos.runtime.ids import derived_id
 from loglineos.runtime.manifest import MANIFEST_ID, Manifest, manifest_draft, parse_manifest
 from loglineos.runtime.publishing import next_version
@@ -183,7 +184,7 @@ def _next(row: Row, head: Record | None) -> Draft | None:
 
 
 async def _heads(writer: Writer, tenant: str, ids: Sequence[UUID]) -> dict[UUID, Record]:
-    async with writer.pool.connection() as connection:
+    async with asking(writer.pool) as connection:
         asked = {"tenant": tenant, "ids": list(ids)}
         rows = await (await connection.execute(_SQL["read_heads"], asked)).fetchall()
     return {record.id: record for record in map(record_of, rows)}

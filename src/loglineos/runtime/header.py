@@ -52,8 +52,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     `name`: the file's name without its ending. `runtime`: durable where the source imports `ctx` or
     declares effects, else pure. `timeout_ms`: the manifest's. `id`, `kernel` and `alias` (another
-    house's spelling of the name) are for rows that come with the product. `shows`, `needs`, `on_tick`
-    and `from_start` are a policy's: which records it is asked about, and when (policy/policies.py).
+    house's spelling of the name) are for rows that come with the product. `shows`, `needs`,
+    `on_tick` and `from_start` are a policy's: which records it is asked about, and when
+    (policy/policies.py).
     """
 
     name: str | None = None
@@ -127,8 +128,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         )  # fmt: skip
 
 
-def read_source(text: str, *, filename: str, kind: Kind = "function") -> Source:
-    """Read a source file and what it declares.
+def read_source(
+    text: str, *, filename: str, kind: Kind = "function", name: str | None = None
+) -> Source:
+    """Read a source file and what it declares; `name` wins over what it says of itself.
 
     Raises:
         TooLarge: longer than a program may be.
@@ -149,7 +152,7 @@ def read_source(text: str, *, filename: str, kind: Kind = "function") -> Source:
     else:
         header, imports_ctx = _javascript_header(text), False
     stem = path.name if path.suffix == ".pyi" else path.name.removesuffix(path.suffix)
-    name = (header.name or stem).strip()
+    name = (name or header.name or stem).strip()
     said = as_said(name)
     if not said or len(name) > _NAME_CHARS_MAX or not name.isprintable():
         raise InvalidInput(field="name", shape=shape_of(name), reason=_NAME)

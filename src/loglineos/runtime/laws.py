@@ -24,6 +24,7 @@ from loglineos.database.queries import Queries
 from loglineos.ledger.record import Json, Record
 from loglineos.ledger.writer import Writer
 from loglineos.runtime.definitions import ALIAS, list_definitions, names_of
+from loglineos.runtime.following import asking
 from loglineos.runtime.functions import KINDS, Function, as_said
 from loglineos.runtime.manifest import MANIFEST, Manifest
 from loglineos.runtime.sandbox.limits import BATCH_LIMITS, PURE
@@ -251,7 +252,7 @@ class Laws:
             await asyncio.sleep(0)  # whoever asks in this turn of the loop comes along
             covered = house.asked
             began = asyncio.get_running_loop().time()
-            async with self._writer.pool.connection() as connection:
+            async with asking(self._writer.pool) as connection:
                 asked = {"tenant": tenant, "types": list(_TYPES)}
                 cursor = await connection.execute(_SQL["read_law_position"], asked)
                 row = await cursor.fetchone()

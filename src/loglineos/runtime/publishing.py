@@ -177,7 +177,9 @@ async def _placed(writer: Writer, tenant: str, source: Source) -> Source:
         for name in (source.name, *source.header.aliases):
             owner = names.get(as_said(name))
             if owner not in (None, source.id) and as_said(name) not in learned:
-                raise InvalidInput(field="aliases", shape=shape_of(name), reason=_TAKEN)
+                other = next(r.name for r in records if r.id == owner)
+                reason = Text(f"é o nome de outra função: {other}", f"is a name of {other}")
+                raise InvalidInput(field="aliases", shape=shape_of(name), reason=reason)
     return source
 
 
@@ -195,4 +197,3 @@ def _definition(one: Draft | Record) -> dict[str, Any]:
 
 
 _OF_EVENT: Final = frozenset({"seq", "who", "did", "status", "metadata", "at", "tenant_id"})
-_TAKEN: Final = Text("é o nome de outra função", "is the name of another function")

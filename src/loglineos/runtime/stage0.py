@@ -29,6 +29,7 @@ from loglineos.ledger.rows import record_of
 from loglineos.ledger.seal import check_seal
 from loglineos.ledger.trust import key_entity_id, tenant_entity_id
 from loglineos.ledger.writer import Writer
+from loglineos.runtime.following import asking
 from loglineos.runtime.functions import KINDS, Function, function_of
 from loglineos.runtime.manifest import MANIFEST_ID, Manifest, parse_manifest
 from loglineos.runtime.violations import REFUSALS, REMEDY, violation_draft
@@ -68,8 +69,7 @@ class Stage0:
         Raises:
             Refused: it does not.
         """
-        lives = []
-        async with self._writer.pool.connection() as connection:
+        async with asking(self._writer.pool) as connection:
             key = {"tenant": tenant, "id": key_entity_id(tenant, record.public_key)}
             cursor = await connection.execute(_SQL["read_key_lives"], key)
             lives = [record_of(row) for row in await cursor.fetchall()]
@@ -118,7 +118,7 @@ class Stage0:
         return await self._row("read_event", tenant=tenant, id=entity, seq=seq)
 
     async def _row(self, query: str, **named: Any) -> Record | None:
-        async with self._writer.pool.connection() as connection:
+        async with asking(self._writer.pool) as connection:
             row = await (await connection.execute(_SQL[query], named)).fetchone()
         return None if row is None else record_of(row)
 

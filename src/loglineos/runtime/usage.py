@@ -15,6 +15,7 @@ import msgspec
 from loglineos.base.clock import Clock
 from loglineos.database.pool import Pool
 from loglineos.database.queries import Queries
+from loglineos.runtime.following import asking
 
 _SQL: Final = Queries.load("loglineos.runtime", "laws.sql")
 
@@ -51,7 +52,7 @@ class Meter:
         now = self._clock.now()
         day = now.replace(hour=0, minute=0, second=0, microsecond=0)
         minute = now.replace(second=0, microsecond=0)
-        async with self._locks[tenant], self._pool.connection() as connection:
+        async with self._locks[tenant], asking(self._pool) as connection:
             count = self._counts.get(tenant)
             if count is None or count.day != day:
                 asked = {"tenant": tenant, "day": day}

@@ -11,7 +11,7 @@ from loglineos.faces.cli.commands_read import READING
 from loglineos.faces.cli.commands_run import RUNNING
 from loglineos.faces.cli.commands_write import WRITING
 
-COMMANDS: Final[tuple[Command, ...]] = (*WRITING, *READING, *RUNNING, *QUEUEING)
+COMMANDS: Final[tuple[Command, ...]] = (*WRITING, *READING, *RUNNING, *GOVERNING, *QUEUEING)
 
 
 def find_command(words: list[str]) -> tuple[Command | None, list[str]]:
