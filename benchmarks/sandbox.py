@@ -64,7 +64,7 @@ async def measure(scale: Scale, house: House) -> list[Figure]:  # noqa: ARG001 -
             tell(f"sandbox {run}/{scale.runs}: {batches['javascript'][-1]:,.0f} spans/s")
     figures = [
         Figure(
-            what=f"policy in {_NAMES[language]}, batches of {BATCH_SPANS_MAX}, a fresh machine each",
+            what=f"policy in {_NAMES[language]}, batches of {BATCH_SPANS_MAX}, all fresh",
             unit="spans/s", runs=tuple(batches[language][1:]), goal=50_000,
             note="one runner, through the jail; reading the answers included",
         )

@@ -92,6 +92,18 @@ def test_a_function_may_be_written_in_each_of_the_known_shapes(
     assert output(engine, source, 41) == 42
 
 
+def test_a_function_may_have_another_name(engine: JavaScript) -> None:
+    source = "function decide(facts) { return facts.n > 1 } function main() { return 'other' }"
+    assert output(engine, source, {"n": 2}, entry="decide") is True
+
+
+def test_a_source_is_tried_by_loading_it_without_an_entry(engine: JavaScript) -> None:
+    assert output(engine, "export default function on(span) { throw 1 }", entry="") is None
+    assert output(engine, "function main() { for (;;); }", entry="") is None
+    told = error(engine, "function main() {\n  return 1 +\n}", entry="")
+    assert (told.type, told.where) == ("SyntaxError", ("line 3 in <module>",))
+
+
 @pytest.mark.parametrize(
     "source",
     [

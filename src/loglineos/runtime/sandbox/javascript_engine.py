@@ -33,11 +33,13 @@ from loglineos.runtime.sandbox.limits import BATCH_LIMITS, PURE, SOURCE_BYTES_MA
 from loglineos.runtime.sandbox.quickjs import FOLDER
 from loglineos.runtime.sandbox.quickjs_machine import SOURCE_NAME, Image, Machine, Stopped, Thrown
 from loglineos.runtime.sandbox.quickjs_module import load
-from loglineos.runtime.sandbox.turns import Completed, Failed, Program, ProgramError
+from loglineos.runtime.sandbox.turns import SCRIPT, Completed, Failed, Program, ProgramError
 from loglineos.runtime.sandbox.values import canon
 
 Limit = Literal["time", "memory", "depth", "calls", "size"]
 
+POLICY: Final = "on"
+"""The entry of a policy."""
 LOAD_FUEL: Final = PURE.fuel
 """What the evaluation of a source may use."""
 IMAGE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -49,7 +51,7 @@ _WHERE_LINES_MAX: Final = 20
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     """A program at rest, ready to be called; holds nothing of any tenant but its source."""
 
-    entry: Literal["on", "main"]
+    entry: str
     image: Image
     fuel: int
     """What its source used while it loaded."""
@@ -81,15 +83,20 @@ class JavaScript:
     # ---- as the runner drives it ---------------------------------------------------------------
 
     def run_pure(self, program: Program, value: Any, limits: RunLimits) -> Completed | Failed:
-        """Call the program's entry once on a plain value."""
+        """Call the program's entry once on a plain value.
+
+        A `SCRIPT`, which has no entry, is only loaded, and gives None: that is how a source is
+        tried before it is published.
+        """
         self._ready()
         began = time.thread_time_ns()
-        called = self._call_program(program, "main", orjson.dumps([value]), limits)
+        inputs = orjson.dumps([value]) if program.entry != SCRIPT else b"[]"
+        called = self._call_program(program, program.entry, inputs, limits)
         cpu_us = (time.thread_time_ns() - began) // 1000
         error = called.error
         if error is None:
             try:
-                output = _parsed(called.answers[0], limits)
+                output = _parsed(called.answers[0], limits) if called.answers else None
             except ValueRefused as refused:
                 error = ProgramError(type="ValueRefused", message=refused.describe("en"))
             else:
@@ -110,7 +117,7 @@ class JavaScript:
         text = spans.encode()
         if explain:
             text = orjson.dumps(orjson.loads(text)[:1])
-        called = self._call_program(program, "on", text, limits)
+        called = self._call_program(program, POLICY, text, limits)
         error = called.error
         if explain and error is None and isinstance(called.answers[0], ProgramError):
             error = called.answers[0]
@@ -120,7 +127,7 @@ class JavaScript:
         return BatchText(text=_batch_text(called.answers), cpu_us=cpu_us, printed=called.printed)
 
     def _call_program(
-        self, program: Program, entry: Literal["on", "main"], inputs: bytes, limits: RunLimits
+        self, program: Program, entry: str, inputs: bytes, limits: RunLimits
     ) -> Called:
         compiled = self._compiled_once(program.source, entry)
         if isinstance(compiled, ProgramError):
@@ -129,7 +136,7 @@ class JavaScript:
             compiled, inputs, limits=limits, frozen_at=program.frozen_at, seed=program.seed
         )
 
-    def _compiled_once(self, source: str, entry: Literal["on", "main"]) -> Compiled | ProgramError:
+    def _compiled_once(self, source: str, entry: str) -> Compiled | ProgramError:
         key = (entry, source)
         with self._lock:
             known = self._compiled.get(key)
@@ -148,12 +155,13 @@ class JavaScript:
 
     # ---- compiling and calling -----------------------------------------------------------------
 
-    def compile(self, source: str, *, entry: Literal["on", "main"]) -> Compiled | ProgramError:
+    def compile(self, source: str, *, entry: str) -> Compiled | ProgramError:
         """Evaluate the source and keep the memory that it leaves, or tell why it cannot be.
 
         The source is a strict script or a module. Its function is, in this order: the module's
         default export, its export of the entry's name, a top-level `entry` of a script, or what it
-        assigned to `globalThis.default`.
+        assigned to `globalThis.default`. A `SCRIPT` needs none. The entry `POLICY` has to return
+        lists.
         """
         if len(source.encode(errors="surrogatepass")) > SOURCE_BYTES_MAX:
             return _limited("size", "the source is too long")
@@ -189,7 +197,7 @@ class JavaScript:
         """
         machines, _ = self._ready()
         memory_bytes = min(limits.memory_bytes, self._memory_bytes_max)
-        is_batch = compiled.entry == "on"
+        is_batch = compiled.entry == POLICY
         output_max = BATCH_LIMITS.bytes_max if is_batch else limits.value.bytes_max
         settings = {
             "answer_max": limits.value.bytes_max,
@@ -239,7 +247,7 @@ class JavaScript:
             if image.kept_bytes > IMAGE_BYTES_MAX:
                 return _limited("memory", "the source keeps too much while it loads")
             fuel = LOAD_FUEL - machine.fuel
-            return Compiled(entry="on" if entry == "on" else "main", image=image, fuel=fuel)
+            return Compiled(entry=entry, image=image, fuel=fuel)
 
     def _ready(self) -> tuple[Any, Image]:
         """Return the machines of this process and the image of one that holds no program."""
@@ -259,6 +267,7 @@ def _evaluate(machine: Machine, source: str, entry: str, *, is_module: bool) -> 
     value = machine.evaluate(source, is_module=is_module)
     machine.run_jobs()
     arguments = [machine.new_text(entry.encode())]
+    assert entry == SCRIPT or entry.isidentifier(), "the host checks names"
     if is_module:
         settled = machine.settled(value)
         if settled is None:
@@ -267,8 +276,8 @@ def _evaluate(machine: Machine, source: str, entry: str, *, is_module: bool) -> 
         if not is_kept:
             raise Thrown(result)
         arguments.append(result)
-    if not machine.is_true(machine.house("adopt", *arguments)):
-        shape = "on(span)" if entry == "on" else "main(input)"
+    if entry != SCRIPT and not machine.is_true(machine.house("adopt", *arguments)):
+        shape = f"{entry}(span)" if entry == POLICY else f"{entry}(input)"
         return ProgramError(type="TypeError", message=f"the source has no function {shape}")
     return None
 
