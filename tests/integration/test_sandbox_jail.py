@@ -185,6 +185,32 @@ def test_a_layer_that_is_missing_stops_the_start_until_it_is_allowed_by_name(lay
     ], done.stderr
 
 
+def test_a_root_without_any_right_over_the_machine_is_enough():
+    code = textwrap.dedent(
+        """
+        import asyncio
+        from loglineos.runtime.sandbox import jail_launcher as launcher
+        from loglineos.runtime.sandbox.runners import Runners, RunnerSettings
+        from loglineos.runtime.sandbox.turns import Program
+
+        launcher._prctl(38, 1)
+        launcher.drop_capabilities()
+
+        async def main():
+            async with Runners(RunnerSettings(processes=1)) as runners:
+                loops = Program(source="def main(n):\\n    while n: pass\\n    return 5")
+                print((await runners.run_pure(loops, 1)).error.limit)
+                print((await runners.run_pure(loops, 0)).output)
+
+        asyncio.run(main())
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.splitlines() == ["time", "5"], done.stderr
+
+
 def test_an_override_that_names_no_layer_is_refused():
     with pytest.raises(Misconfigured) as refused:
         jail.require({"firewall"})
