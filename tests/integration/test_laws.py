@@ -273,3 +273,136 @@ async def test_policies_that_do_not_hold_harm_no_other(house):
     assert all(one.kind == "policy" and one.entrypoint == "on" for one in after)
     (violation,) = await of_type(house, "policy_violation")
     assert violation.this == "code.other_bytes"
+
+
+def answered(position: int, *actions, depth: int = 0):
+    span = {"id": "5a", "seq": 0, "position": position, "trace_id": "ab" * 16, "depth": depth}
+    return {"span": span, "actions": list(actions)}
+
+
+async def agent(laws: Laws, *items, effects=("run", "enqueue", "emit", "confirm")):
+    policy = {"id": "p1", "name": "vigia", "owner_id": "ana", "visibility": "tenant"}
+    facts = {"policy": {**policy, "effects": list(effects)}, "batch": list(items)}
+    return (await laws.decide("casa", "policy_agent", facts))["results"]
+
+
+async def test_what_a_policy_asks_for_becomes_records_in_its_own_name(house):
+    async with decided(house) as laws:
+        emitted, patched, told, asked = await agent(
+            laws,
+            answered(
+                7,
+                {"emit_span": {"entity_type": "status_patch", "who": "policy:ttl", "did": "expired",
+                               "this": "status=archived", "metadata": {"reason": "ttl"}}},
+                {"status_patch": {"status": "slow", "reason": "9 s"}, "key": "slow"},
+                {"notify": {"text": "Há um fantasma", "who": "rui"}},
+                {"confirm": {"question": "Reembolsar?", "who": "ana", "if_ok": "reembolsar"}},
+            ),
+        )  # fmt: skip
+    for one in (emitted, patched, told, asked):
+        draft = one["draft"]
+        assert (one["kind"], one["position"], draft["who"]) == ("record", 7, "policy:vigia")
+        assert (draft["cause_id"], draft["trace_id"], draft["owner_id"]) == ("5a", "ab" * 16, "ana")
+        assert {"policy": "p1", "span": "5a", "position": 7, "depth": 1}.items() <= draft[
+            "metadata"
+        ].items()
+        assert not {"id", "seq", "tenant_id", "signature"} & set(draft)
+        Draft(
+            **{k: v for k, v in draft.items() if k not in ("cause_id", "parent_id", "related_to")}
+        )
+    assert emitted["draft"]["metadata"]["said_who"] == "policy:ttl"
+    assert (patched["key"], patched["draft"]["this"]) == ("slow", "status=slow")
+    assert told["draft"]["shared_with"] == ["rui"]
+    assert (asked["draft"]["confirmed_by"], asked["draft"]["if_ok"]) == ("ana", "reembolsar")
+    assert asked["draft"]["status"] == "pending"
+
+
+async def test_what_a_policy_wants_to_run_becomes_a_request_one_deeper(house):
+    async with decided(house) as laws:
+        by_name, by_id, queued = await agent(
+            laws,
+            answered(
+                7,
+                {"run": "enviar recibo", "input": {"a": 1}, "delay_s": 30, "key": "k"},
+                {"run": "run_code", "span_id": "00000000-0000-4000-8000-000000000001"},
+                {"enqueue": "enviar recibo", "queue": "mail", "priority": -1},
+                depth=3,
+            ),
+        )
+    assert (by_name["function"], by_name["delay_s"], by_name["key"]) == ("enviar recibo", 30, "k")
+    assert by_id["function"] == "00000000-0000-4000-8000-000000000001"
+    assert (queued["queue"], queued["priority"]) == ("mail", -1)
+    assert {one["depth"] for one in (by_name, by_id, queued)} == {4}
+
+
+FORGED = [
+    ({"emit_span": {"tenant_id": "pensao", "this": "x"}}, "tenant.forged"),
+    ({"emit_span": {"signature": "00" * 64}}, "column.forged"),
+    ({"emit_span": {"public_key": "00" * 32}}, "column.forged"),
+    ({"emit_span": {"curr_hash": "00" * 32}}, "column.forged"),
+    ({"emit_span": {"position": 1}}, "column.forged"),
+    ({"emit_span": {"id": "5a", "seq": 1}}, "column.forged"),
+    ({"emit_span": {"colour": "red"}}, "column.unknown"),
+    *(
+        ({"emit_span": {"entity_type": kind, "this": "x"}}, "type.of_the_law")
+        for kind in (
+            "manifest",
+            "function",
+            "policy",
+            "key",
+            "actor",
+            "tenant",
+            "execution",
+            "step",
+        )
+    ),
+    ({"emit_span": {"status": "confirmed"}}, "status.of_people"),
+    ({"emit_span": {"status": "ratified"}}, "status.of_people"),
+    ({"emit_span": {"confirmed_by": "ana", "status": "valid"}}, "witness.forged"),
+    ({"emit_span": {"confirmed_by": "ana"}}, "witness.forged"),
+    ({"emit_span": "x"}, "action.malformed"),
+    ({"emit_span": {}, "also": 1}, "action.malformed"),
+    ({"run": ""}, "action.malformed"),
+    ({"run": "f", "who": "ana"}, "action.malformed"),
+    ({"run": "f", "delay_s": -1}, "action.malformed"),
+    ({"run": "f", "priority": 0.5}, "action.malformed"),
+    ({"run": "run_code"}, "action.malformed"),
+    ({"notify": ""}, "action.malformed"),
+    ({"confirm": {"question": "?", "answer": "yes"}}, "action.malformed"),
+    ({"delete": "5a"}, "action.unknown"),
+    ({"run": "f", "enqueue": "f"}, "action.unknown"),
+    ({}, "action.unknown"),
+    ("run", "action.malformed"),
+    (None, "action.malformed"),
+]
+
+
+async def test_what_a_policy_may_not_do_is_refused_in_words_and_the_rest_still_counts(house):
+    async with decided(house) as laws:
+        results = await agent(
+            laws,
+            *(
+                answered(n, action, {"status_patch": "slow"})
+                for n, (action, _) in enumerate(FORGED)
+            ),
+        )
+    refused, fine = results[::2], results[1::2]
+    assert [one.get("reason") for one in refused] == [reason for _, reason in FORGED]
+    assert all(one["kind"] == "refused" and set(one["said"]) == {"pt", "en"} for one in refused)
+    assert {one["kind"] for one in fine} == {"record"}
+
+
+async def test_effects_that_a_policy_lacks_floods_and_loops_are_cut(house):
+    async with decided(house) as laws:
+        lacking = await agent(
+            laws, answered(1, {"run": "f"}, {"notify": "x"}, {"confirm": "x"}), effects=("emit",)
+        )
+        flood = await agent(
+            laws, answered(1, *[{"notify": "x"}] * 1000), answered(2, {"notify": "y"})
+        )
+        loop = await agent(laws, answered(1, {"notify": "x"}, depth=16))
+    assert [(one["kind"], one.get("reason")) for one in lacking] == [
+        ("refused", "effect.not_granted"), ("record", None), ("refused", "effect.not_granted"),
+    ]  # fmt: skip
+    assert [one["kind"] for one in flood] == ["record"] * 100 + ["refused", "record"]
+    assert [one["reason"] for one in loop] == ["loop.depth"]
