@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import asynccontextmanager
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from loglineos.base.errors import LoglineError, UnknownName
 from loglineos.base.language import Text
 from loglineos.database.pool import Pool
 from loglineos.ledger.reading.reader import Reader
 from loglineos.node import Node
+from loglineos.runtime.consequence.consequences import Consequences
 from loglineos.runtime.execution.effects.door import HttpDoor
 from loglineos.runtime.execution.effects.effect import World
 from loglineos.runtime.execution.executor import Executor
@@ -29,8 +30,10 @@ from loglineos.runtime.following import Bell, Cursors, Follower, Log, Watch
 from loglineos.runtime.genesis import write_rows
 from loglineos.runtime.laws import Laws
 from loglineos.runtime.manifest import MANIFEST_ID, Manifest, parse_manifest
+from loglineos.runtime.policy.agent import PolicyAgent
 from loglineos.runtime.sandbox.runners import Runners, RunnerSettings
 from loglineos.services.queue.worker import Worker, WorkerSettings
+from loglineos.services.schedule.scheduler import Scheduler
 
 Role = Literal["worker", "scheduler", "policies"]
 ROLES: Final[dict[Role, Text]] = {
@@ -89,34 +92,63 @@ class Engine:
     async def run(
         self, stop: asyncio.Event, *, roles: Collection[Role] = tuple(ROLES),
         settings: WorkerSettings | None = None,
-    ) -> None:  # fmt: skip
-        """Do what the roles say until `stop`, then let what was begun end.
+    ) -> int:  # fmt: skip
+        """Do what the roles say until `stop`, then let what was begun end; count what was ended.
 
         Raises:
             UnknownName: there is no such role.
+            LoglineError: the database refuses for a reason that waiting does not change.
         """
         unknown = sorted(set(roles) - set(ROLES))
         if unknown:
             raise UnknownName(field="role", shape=unknown[0][:40], known=", ".join(ROLES))
-        beside: list[asyncio.Task[None]] = []
+        beside = [asyncio.create_task(one, name=name) for name, one in self._beside(roles).items()]
         worker = self.worker(settings) if "worker" in roles else None
+        ending: asyncio.Task[Any] = asyncio.create_task(stop.wait(), name="stop")
+        working: asyncio.Task[Any] = ending
         if worker is not None:
-            beside.append(asyncio.create_task(self.wake(), name="waking"))
+            working = asyncio.create_task(worker.run(), name="worker")
         try:
-            async with asyncio.TaskGroup() as group:
-                if worker is not None:
-                    group.create_task(worker.run(), name="worker")
-                group.create_task(_stop_when(stop, worker), name="stop")
-        finally:
+            await asyncio.wait({ending, working, *beside}, return_when=asyncio.FIRST_COMPLETED)
+            if worker is not None:
+                worker.stop()
+                await working
             for task in beside:
+                if task.done():
+                    task.result()
+        finally:
+            for task in (ending, working, *beside):
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.gather(ending, working, *beside, return_exceptions=True)
+        return worker.ended if worker is not None else 0
 
+    def _beside(self, roles: Collection[Role]) -> dict[str, Coroutine[Any, Any, None]]:
+        """Name what runs beside the worker until it is cancelled."""
+        found: dict[str, Coroutine[Any, Any, None]] = {}
+        if "worker" in roles:
+            found["waking"] = self.wake()
+        if "scheduler" in roles:
+            found["schedules"] = self.scheduler().run()
+        if "policies" in roles:
+            found["policies"] = self.policies().run()
+            found["consequences"] = self.consequences().run()
+        return found
 
-async def _stop_when(stop: asyncio.Event, worker: Worker | None) -> None:
-    await stop.wait()
-    if worker is not None:
-        worker.stop()
+    def scheduler(self) -> Scheduler:
+        """Make what fires schedules."""
+        node = self.node
+        return Scheduler(node.writer, pool=self.work, clock=node.clock, hints=node.grown)
+
+    def policies(self) -> PolicyAgent:
+        """Make what asks the policies of every tenant."""
+        return PolicyAgent(
+            self.node.writer, pool=self.work, runners=self.runners, laws=self.laws,
+            hints=self.node.grown,
+        )  # fmt: skip
+
+    def consequences(self) -> Consequences:
+        """Make what follows up on records that reached ok, doubt or not."""
+        return Consequences(self.node.writer, pool=self.work, laws=self.laws, hints=self.node.grown)
 
 
 @asynccontextmanager

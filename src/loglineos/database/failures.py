@@ -16,6 +16,7 @@ import psycopg
 import stamina
 from psycopg import errors
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
 from loglineos.base.errors import (
     DatabaseUnavailable,
@@ -29,6 +30,9 @@ from loglineos.base.errors import (
 from loglineos.base.language import Text
 
 T = TypeVar("T")
+
+# Where structlog is installed, stamina would tell of each retry on standard output, among answers.
+set_on_retry_hooks([LoggingOnRetryHook])
 
 _GONE: Final = (
     errors.AdminShutdown,

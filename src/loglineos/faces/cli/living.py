@@ -13,6 +13,8 @@ from cyclopts import Parameter
 
 from loglineos.base.errors import LoglineError
 from loglineos.base.language import Text
+from loglineos.engine import Engine, Role
+from loglineos.faces.cli.acting import acting, roles_of, show_consequence
 from loglineos.faces.cli.entities import reader_of
 from loglineos.faces.cli.house import Demo, read_demo, tell_house, write_demo
 from loglineos.faces.cli.prompts import ask_yes_meanwhile
@@ -20,11 +22,18 @@ from loglineos.faces.cli.records import record_document, record_line
 from loglineos.faces.cli.render import styled
 from loglineos.faces.cli.session import Session
 from loglineos.faces.cli.tables import facts
+from loglineos.ledger.reading.filters import Filter
 from loglineos.ledger.record import Record
 from loglineos.node import Node
+from loglineos.runtime.genesis import WHO as GENESIS
+from loglineos.runtime.genesis import write_rows
 
+Many = Annotated[tuple[str, ...] | None, Parameter(negative=())]
 _LAST: Final = 20
-_FOUNDING_RECORDS: Final = 2
+_LOOKED_AT: Final = 500
+"""How far back the first lines are looked for."""
+_BOOKKEEPING: Final = frozenset({"step", "policy_cursor", "boot_event"})
+_A_LINE: Final = Filter(entity_type="logline")
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -37,15 +46,21 @@ async def up(
         Text("com a casa de exemplo, ou sem ela, sem perguntar",
              "with the example house, or without it, without asking"),
     ] = None,
+    role: Annotated[
+        Many,
+        Text("só este papel (pode repetir-se): worker, scheduler, policies, ledger; todos se faltar",
+             "this role only (may be repeated): worker, scheduler, policies, ledger; all if left out"),
+    ] = None,
     last: Annotated[
         int, Text("quantas linhas se mostram do que já aconteceu", "how many lines of the past are shown")
     ] = _LAST,
 ) -> None:  # fmt: skip
     """Run the node with a live timeline until it is stopped."""
     stop = asyncio.Event()
+    roles = roles_of(role)
     with _stopped_by_signals(stop):
         async with session.node(announces=True) as node:
-            running = asyncio.create_task(_live(session, node, demo=demo, last=last))
+            running = asyncio.create_task(_live(session, node, demo=demo, last=last, roles=roles))
             stopping = asyncio.create_task(stop.wait())
             try:
                 await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -60,28 +75,58 @@ async def up(
         session.emit({"event": "stopped"})
 
 
-async def _live(session: Session, node: Node, *, demo: bool | None, last: int) -> None:
+async def _live(
+    session: Session, node: Node, *, demo: bool | None, last: int, roles: tuple[Role, ...]
+) -> None:
     size = await node.writer.log_size(session.tenant)
     if size is None:
         await node.found(session.tenant)
     async with _publishing(session, node):
-        if await _wants_house(session, demo=demo, size=size or 0):
+        wants_house = await _wants_house(session, node, demo=demo)
+        if wants_house:
             report = await tell_house(session, node)
             session.note(_TOLD, added=report.added, ghosts=report.ghosts)
-        _head(session, node)
+        if roles:  # after the house, so that what its past says sets nothing off
+            with suppress(LoglineError):  # told again, with what to do, by the engine
+                await write_rows(node.writer, session.tenant)
+        async with acting(session, node, roles) as opened:
+            _head(session, node)
+            await _tell(session, node, last=last, opened=opened if wants_house else None)
+
+
+async def _tell(
+    session: Session, node: Node, *, last: int, opened: asyncio.Future[Engine | None] | None
+) -> None:
+    """Tell the last lines and then what comes; a newcomer's house also shows a promise kept."""
+    showing: asyncio.Task[None] | None = None
+    if opened is not None:
+        showing = asyncio.create_task(_show_consequence(session, node, opened))
+    try:
         reader = reader_of(session, node)
-        page = await reader.timeline(limit=max(1, min(last, 500))) if last > 0 else None
-        past = list(reversed(page.records)) if page is not None else []
-        for record in past:
-            _show(session, record)
         head = await reader.head()
-        following = (past[-1].position or 0) + 1 if past else head.size
+        page = await reader.timeline(before=head.size, limit=_LOOKED_AT)
+        past = [record for record in page.records if session.as_json or _is_told(record)]
+        for record in reversed(past[: max(0, last)]):
+            _show(session, record)
+        following = head.size
         async with aclosing(reader.follow(from_position=following)) as records:  # type: ignore[type-var]
             async for record in records:
-                _show(session, record)
+                if session.as_json or _is_told(record):
+                    _show(session, record)
+    finally:
+        if showing is not None:
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
 
 
-async def _wants_house(session: Session, *, demo: bool | None, size: int) -> bool:
+async def _show_consequence(
+    session: Session, node: Node, opened: asyncio.Future[Engine | None]
+) -> None:
+    if await opened is not None:
+        await show_consequence(session, node)
+
+
+async def _wants_house(session: Session, node: Node, *, demo: bool | None) -> bool:
     """Decide about the example house: as told; else asked once, of a person, on an empty node."""
     known = read_demo(session)
     if known.is_done or demo is False:
@@ -89,7 +134,10 @@ async def _wants_house(session: Session, *, demo: bool | None, size: int) -> boo
     is_cut_short = known.start is not None
     if demo or is_cut_short:
         return True
-    if size > _FOUNDING_RECORDS or known.is_declined or not session.is_interactive:
+    if known.is_declined or not session.is_interactive:
+        return False
+    told = await reader_of(session, node).timeline(_A_LINE, limit=1)
+    if told.records:
         return False
     if await ask_yes_meanwhile(session, _OFFER, default=True):
         return True
@@ -116,6 +164,11 @@ def _head(session: Session, node: Node) -> None:
     ]  # fmt: skip
     session.err.print(styled(("● ", "green"), (session.text(_RUNNING), "bold")))
     session.err.print(facts(pairs))
+
+
+def _is_told(record: Record) -> bool:
+    """Tell whether a person wants to see it pass: not the bookkeeping of what runs."""
+    return record.entity_type not in _BOOKKEEPING and record.who != GENESIS
 
 
 def _show(session: Session, record: Record) -> None:

@@ -4,20 +4,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import socket
 from typing import Annotated, Final
 
 from cyclopts import Parameter
 
 from loglineos.base.errors import InvalidInput, shape_of
 from loglineos.base.language import Text
+from loglineos.engine import Role, open_engine
 from loglineos.faces.cli.session import Session
-from loglineos.node import Node
-from loglineos.services.queue.handlers import Handlers
-from loglineos.services.queue.worker import Executor, Worker, WorkerSettings
+from loglineos.services.queue.worker import WorkerSettings
 
+_ROLES: Final[tuple[Role, ...]] = ("worker",)
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SLOTS_MAX: Final = 10_000
 Many = Annotated[tuple[str, ...] | None, Parameter(negative=())]
@@ -35,39 +33,24 @@ async def work(
         raise InvalidInput(field="slots", shape=shape_of(slots), reason=_SLOTS)
     settings = WorkerSettings(slots=slots, drain_s=max(0.0, drain), queues=queue or None)
     loop = asyncio.get_running_loop()
-    async with session.node(announces=True) as node, node.work_pool() as pool:
-        worker = Worker(
-            node.writer, executor_of(node), pool=pool, clock=node.clock, entropy=node.entropy,
-            name=worker_name(node), hints=node.grown, settings=settings,
-            about={"host": socket.gethostname(), "pid": os.getpid()},
-        )  # fmt: skip
+    stop = asyncio.Event()
+    async with session.node(announces=True) as node, open_engine(node) as engine:
         for number in _STOPPING:
-            loop.add_signal_handler(number, worker.stop)
+            loop.add_signal_handler(number, stop.set)
         try:
-            _say(session, "started", worker, _STARTED)
-            await worker.run()
+            _say(session, "started", engine.name, 0, _STARTED)
+            ended = await engine.run(stop, roles=_ROLES, settings=settings)
         finally:
             for number in _STOPPING:
                 loop.remove_signal_handler(number)
-    _say(session, "stopped", worker, _STOPPED)
+        _say(session, "stopped", engine.name, ended, _STOPPED)
 
 
-def executor_of(node: Node) -> Executor:
-    """Return what runs the node's executions; without a runtime only its own handlers run."""
-    found: Executor | None = getattr(node, "executor", None)
-    return found if found is not None else Handlers()
-
-
-def worker_name(node: Node) -> str:
-    """Make a name that no other worker has."""
-    return f"{socket.gethostname()}:{os.getpid()}:{node.entropy.bytes(3).hex()}"
-
-
-def _say(session: Session, event: str, worker: Worker, text: Text) -> None:
+def _say(session: Session, event: str, name: str, ended: int, text: Text) -> None:
     if session.as_json:
-        session.emit({"event": event, "worker": worker.name, "ended": worker.ended})
+        session.emit({"event": event, "worker": name, "ended": ended})
     else:
-        session.note(text, name=worker.name, ended=worker.ended)
+        session.note(text, name=name, ended=ended)
 
 
 _STARTED: Final = Text(
