@@ -54,14 +54,15 @@ def run(function: str, input: Json = None, wait: bool = True) -> Json:
 def http(
     method: str,
     url: str,
-    headers: dict[str, str] | None = None,
+    headers: dict[str, Any] | None = None,
     json: Json = None,
     body: str | bytes | None = None,
     timeout_s: float = 10,
     secret: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Ask another server once; gives status, headers and body. The call carries its own
-    Idempotency-Key, the same when it is repeated after a crash. [http:HOST, and the secret's]"""
+    Idempotency-Key, the same when it is repeated after a crash. A handle of `ctx.secret.use` may
+    be the `secret`, or a header's value. [http:HOST, and the secret's]"""
 
 def confirm(
     question: str,
@@ -74,7 +75,7 @@ def confirm(
 
 def wait_for(pattern: dict[str, Any], timeout_s: float | None = None) -> Record | None:
     """Rest until a record that fits is appended, and give it; None after `timeout_s`. A pattern has
-    some of who, did, this, status, type, entity_type, tags, id. [ledger.read]"""
+    some of who, did, this, status, type, entity_type, tags, id. [wait]"""
 
 def sleep(seconds: float) -> None:
     """Rest for so many seconds, at most a year; nothing is held meanwhile."""

@@ -506,8 +506,8 @@ def indent(text, prefix):
 
 
 def wrap(text, width=70):
-    """Break a text into lines of at most so many characters, at white space; words are not split
-    at hyphens, and only words that are too long for a line are broken."""
+    """Break a text into lines of at most so many characters, at white space, which becomes one
+    space; only words that are too long for a line are broken, none at its hyphens."""
     lines, line = [], ""
     words = [word for word in re.split(r"[\t\n\x0b\x0c\r ]+", text) if word]
     for word in words:
@@ -670,7 +670,7 @@ def int_to_bytes(number, length, byteorder="big", signed=False):
     """Write a whole number in so many bytes, as int.to_bytes does."""
     top = 1 << (8 * length)
     low, high = (-(top // 2), top // 2) if signed else (0, top)
-    if not low <= number < high:
+    if number != 0 and not low <= number < high:
         raise OverflowError("int_to_bytes: the number does not fit in so many bytes")
     data = bytes.fromhex(f"{number % top:0{2 * length}x}") if length else b""
     return data if byteorder == "big" else data[::-1]

@@ -23,7 +23,7 @@ NEEDS: Final[dict[str, str]] = {
     "ctx.ledger.get": "ledger.read", "ctx.ledger.find": "ledger.read",
     "ctx.ledger.history": "ledger.read", "ctx.emit": "emit", "ctx.enqueue": "enqueue",
     "ctx.run": "run", "ctx.compensate": "run", "ctx.continue_as_new": "run", "ctx.http": "http",
-    "ctx.confirm": "confirm", "ctx.wait_for": "ledger.read", "ctx.secret.use": "secret",
+    "ctx.confirm": "confirm", "ctx.wait_for": "wait", "ctx.secret.use": "secret",
     "ctx.sleep": "", "ctx.until": "", "ctx.now": "", "ctx.uuid": "", "ctx.log": "", "ctx.fail": "",
 }  # fmt: skip
 """Each capability and the effect that it needs; "http" and "secret" go with a name, "" is none."""

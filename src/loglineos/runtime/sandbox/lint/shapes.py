@@ -15,6 +15,8 @@ _LISTS_AT_ONCE: Final = frozenset({"map", "filter", "enumerate", "reversed", "it
 """Give lists in the engine, made at once, where CPython gives iterators."""
 _NOT_ITERATORS: Final = frozenset({"map", "filter", "zip", "enumerate", "reversed"})
 _DATACLASS_OPTIONS: Final = frozenset({"frozen", "eq"})
+_ON: Final = frozenset({"init", "repr", "match_args"})
+"""Options of a dataclass that are on unless it says otherwise; the others are off."""
 _FIELD_OPTIONS: Final = frozenset({"default", "default_factory"})
 _BASES: Final = {
     "enum.Enum": "enum", "enum.StrEnum": "enum", "enum.IntEnum": "enum", "enum.Flag": "enum",
@@ -76,7 +78,7 @@ def _call(node: ast.Call, names: Names) -> Iterator[str]:
         yield "endless"
     if target == "zip" and node.args and all(_is_endless(one, names) for one in node.args):
         yield "endless"
-    if target == "dataclasses.dataclass" and _given(node, keywords - _DATACLASS_OPTIONS):
+    if target == "dataclasses.dataclass" and _asks(node, keywords - _DATACLASS_OPTIONS):
         yield "dataclass_option"
     if target == "dataclasses.field" and keywords - _FIELD_OPTIONS:
         yield "field_option"
@@ -93,16 +95,11 @@ def _call(node: ast.Call, names: Names) -> Iterator[str]:
         yield "encoding"
 
 
-def _given(node: ast.Call, options: set[str]) -> bool:
+def _asks(node: ast.Call, options: set[str]) -> bool:
     """Tell whether one of the options is asked for: `order=False` is what there is anyway."""
     return any(
         one.arg in options
-        and not (isinstance(one.value, ast.Constant) and one.value.value is False)
-        for one in node.keywords
-    ) or any(
-        one.arg in ("init", "repr", "match_args")
-        and isinstance(one.value, ast.Constant)
-        and one.value.value is False
+        and not (isinstance(one.value, ast.Constant) and one.value.value is (one.arg in _ON))
         for one in node.keywords
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 
 from loglineos.base.language import Text
@@ -31,8 +32,10 @@ def check_text(source: str) -> list[Finding]:
 def parse(source: str) -> ast.Module | Finding:
     """Return the tree of a Python program, or the finding that says why there is none.
 
-    Never raises, whatever the text is; it costs at most some 100 ms for the longest text.
+    Never raises, whatever the text is; the longest text costs at most a few seconds.
     """
+    if _CHAIN.search(source):  # the parser takes half a minute for `import a.b.b.b...` of 256 kB
+        return Finding(line=1, column=1, code="syntax", message=_TOO_DEEP, rewrite=_SPLIT)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -56,6 +59,7 @@ def _at(source: str, index: int, code: str, message: Text, rewrite: Text) -> Fin
     )  # fmt: skip
 
 
+_CHAIN = re.compile(r"(?:\.[\s\\]*+\w++[\s\\]*+){200}")
 _TOO_LONG = Text(
     "o código tem {size} bytes; o limite é {limit}",
     "the code has {size} bytes; the limit is {limit}",
