@@ -103,6 +103,8 @@ jit = off
 # Few, spread checkpoints: a ledger only grows. The wheel is built without lz4, and pglz costs
 # more time than it saves here.
 wal_compression = off
+# What a large append has written goes to the disk while it goes on, not all of it at its commit.
+wal_writer_delay = 10ms
 max_wal_size = 4GB
 min_wal_size = 256MB
 checkpoint_timeout = 15min

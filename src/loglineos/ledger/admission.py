@@ -69,6 +69,14 @@ class TenantPlan:
         self._positions: dict[UUID, int] = {}
         self._undo: list[tuple[UUID, Head | None, int | None, int]] = []
 
+    def knows(self, entity: UUID) -> bool:
+        """Tell whether the latest event of an entity is known here."""
+        return entity in self._heads
+
+    def note_head(self, entity: UUID, head: Head) -> None:
+        """Learn the latest event of an entity before any of its records is admitted."""
+        self._heads[entity] = head
+
     def admit_all(self, submission: Sequence[Sealed], *, if_absent: bool) -> list[Record | Placed]:
         """Admit a submission whole; on the first fault leave the plan as it was, and raise.
 

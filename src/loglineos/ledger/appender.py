@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final, Self
 
 import psycopg
@@ -34,16 +33,17 @@ from loglineos.base.errors import (
 from loglineos.base.language import Text
 from loglineos.database import failures
 from loglineos.ledger import limits
+from loglineos.ledger.checking import check_signatures
+from loglineos.ledger.group import BadSignatures, LogCache, Submission
 from loglineos.ledger.record import Record
-from loglineos.ledger.seal import Sealed, claim_of, signature_broken
-from loglineos.ledger.signature import Claim, verify_many
-from loglineos.ledger.transaction import BadSignatures, LogCache, Submission, commit_batch
+from loglineos.ledger.seal import Sealed, claim_of
+from loglineos.ledger.signature import verify_many
+from loglineos.ledger.transaction import commit_batch
 
 Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
 Step = Callable[[str], Awaitable[None]]
 
 _RETRY_AFTER_S: Final = 0.05
-_VERIFIED_HERE_MAX: Final = 8
 _HINTS_APART_S: Final = 0.02
 """The shortest time between two hints: who writes alone must not pay for a hint at each record."""
 _DISK_PROBE_EVERY: Final = timedelta(seconds=2)
@@ -135,20 +135,66 @@ class Appender:
         """
         if not sealed:
             return []
-        _check_whole(sealed)
+        claims = [] if verified else [claim_of(one.record, one.bytes) for one in sealed]
+        submission = self._expect(len(sealed), if_absent=if_absent)
+        _check_tenant(sealed)
+        submission.add(sealed, claims)
+        return await self._submit(submission)
+
+    async def append_as_made(
+        self, chunks: AsyncIterator[list[Sealed]], *, count: int, verified: bool, if_absent: bool
+    ) -> list[Record]:
+        """Append `count` records while they are made: the first are inserted beside the making.
+
+        As `append` in all else, and whole or not at all too: what `chunks` raises is raised, and
+        nothing was written. The transaction stays open meanwhile: `chunks` must not wait for
+        anything but its turn.
+        """
+        submission = self._expect(count, if_absent=if_absent)
+        waiting: asyncio.Task[list[Record]] | None = None
+        try:
+            async for chunk in chunks:
+                claims = [] if verified else [claim_of(one.record, one.bytes) for one in chunk]
+                _check_tenant([*submission.sealed[:1], *chunk])
+                submission.add(chunk, claims)
+                if claims:
+                    submission.checks.append(self._threads.submit(verify_many, claims))
+                if waiting is None:
+                    waiting = asyncio.create_task(self._submit(submission), name="submission")
+                if submission.answer.done():
+                    break
+            assert waiting is not None, "there is a first chunk"
+            return await waiting
+        except BaseException:
+            submission.break_off()
+            if waiting is not None:
+                waiting.cancel()
+            raise
+
+    def _expect(self, count: int, *, if_absent: bool) -> Submission:
+        if count > limits.batch_records_max:
+            raise TooLarge(
+                field="records", shape=f"list of {count}", limit=limits.batch_records_max,
+                limit_name="batch_records_max",
+            )  # fmt: skip
         if not self._is_open:
             raise Unavailable(reason=_CLOSED, retry_after_s=_RETRY_AFTER_S)
-        if self._in_flight + len(sealed) > self._in_flight_max:
+        if self._in_flight + count > self._in_flight_max:
             raise Pushback(retry_after_s=_RETRY_AFTER_S)
-        claims: list[Claim] = []
-        if not verified:
-            claims = [claim_of(one.record, one.bytes) for one in sealed]
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[Record]] = loop.create_future()
-        patient_until = loop.time() + self._wait_s_max
-        self._in_flight += len(sealed)
-        self._queue.put_nowait(Submission(sealed, claims, if_absent, answer, patient_until))
-        return await answer
+        return Submission(
+            count=count,
+            if_absent=if_absent,
+            answer=loop.create_future(),
+            patient_until=loop.time() + self._wait_s_max,
+        )
+
+    async def _submit(self, submission: Submission) -> list[Record]:
+        if not self._is_open:
+            raise Unavailable(reason=_CLOSED, retry_after_s=_RETRY_AFTER_S)
+        self._in_flight += submission.count
+        self._queue.put_nowait(submission)
+        return await submission.answer
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
@@ -166,7 +212,7 @@ class Appender:
             while not is_ending:
                 batch, is_ending = await self._group()
                 await self._write(batch)
-                self._in_flight -= sum(len(one.sealed) for one in batch)
+                self._in_flight -= sum(one.count for one in batch)
                 batch = []
         finally:  # also when this task is cancelled: nobody is left waiting
             self._is_open = False
@@ -185,7 +231,7 @@ class Appender:
         following = await self._queue.get()
         while following is not None:
             batch.append(following)
-            count += len(following.sealed)
+            count += following.count
             if count >= limits.group_records_max or self._queue.empty():
                 return batch, False
             following = self._queue.get_nowait()
@@ -248,7 +294,7 @@ class Appender:
             await self._start_anew()
             self._connection = await self._connect()
         while waiting := [one for one in batch if not one.answer.done()]:
-            verifying = self._verify(waiting)
+            verifying = asyncio.ensure_future(check_signatures(waiting, self._threads))
             try:
                 sizes = await commit_batch(
                     self._connection,
@@ -275,29 +321,6 @@ class Appender:
         """Trust neither the connection nor what is remembered of the last transaction."""
         self._cache.forget()
         await self._disconnect()
-
-    def _verify(self, batch: list[Submission]) -> asyncio.Future[None]:
-        """Check the signatures of a group on the worker threads, beside the transaction."""
-        loop = asyncio.get_running_loop()
-        claims = [claim for submission in batch for claim in submission.claims]
-
-        async def check() -> None:
-            if not claims:
-                return
-            if len(claims) <= _VERIFIED_HERE_MAX:  # waking a thread would take longer
-                answers = iter(verify_many(claims))
-            else:
-                work = partial(verify_many, claims, pool=self._threads)
-                answers = iter(await loop.run_in_executor(self._threads, work))
-            bad = BadSignatures()
-            for submission in batch:
-                for one, _ in zip(submission.sealed, submission.claims, strict=False):
-                    if not next(answers):
-                        bad.add(submission, signature_broken(one.record))
-            if bad.submissions:
-                raise bad
-
-        return asyncio.ensure_future(check())
 
     def _hint(self, sizes: dict[str, int]) -> None:
         """Tell followers, beside the next group: a hint must never slow an append down."""
@@ -332,14 +355,7 @@ def _refuse(
             submission.answer.set_exception(told)
 
 
-def _check_whole(sealed: Sequence[Sealed]) -> None:
-    if len(sealed) > limits.batch_records_max:
-        raise TooLarge(
-            field="records",
-            shape=f"list of {len(sealed)}",
-            limit=limits.batch_records_max,
-            limit_name="batch_records_max",
-        )
+def _check_tenant(sealed: Sequence[Sealed]) -> None:
     tenants = {one.record.tenant_id for one in sealed}
     if len(tenants) > 1:
         raise InvalidInput(field="tenant_id", shape=f"{len(tenants)} tenants", reason=_ONE_TENANT)

@@ -42,8 +42,8 @@ ORDER BY index;
 
 -- name: derive_and_move
 -- What follows from the rows just inserted, in one statement because each one costs a caller who
--- waits: the latest event of each entity, the span of time of each block, and the new head. The head
--- is locked, so it is where it was read; were it not, its size would become null, which the column
+-- waits: the latest event of each entity, the span of time of each block, and the new head. Were the
+-- head not where the caller read it, or remembers it, its size would become null, which the column
 -- refuses, and the whole batch with it.
 WITH entities AS (
 INSERT INTO ledger.entity (
@@ -77,7 +77,8 @@ ON CONFLICT (tenant_id, block) DO UPDATE SET
   at_min = least(b.at_min, EXCLUDED.at_min), at_max = greatest(b.at_max, EXCLUDED.at_max)
 )
 UPDATE ledger.log_head
-SET size = CASE WHEN size = %(position_from)s THEN %(position_before)s END,
+SET size = CASE WHEN size = %(position_from)s AND root = %(root_before)s
+    AND keys_changed = %(keys_before)s THEN %(position_before)s END,
   root = %(root)s, keys_changed = %(keys_changed)s, updated_at = %(now)s
 WHERE tenant_id = %(tenant)s;
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -28,17 +29,53 @@ HEADS_MAX: Final = 4_096
 """Entities whose latest event is remembered."""
 
 
-class Submission(NamedTuple):
+class Submission:
     """One call to append: its records, what must still be verified, who waits and how long.
 
-    `patient_until` is an instant of the event loop's clock.
+    Its records may still be made while the first of them are inserted: `sealed` grows until
+    `is_whole`. `patient_until` is an instant of the event loop's clock.
     """
 
-    sealed: Sequence[Sealed]
-    claims: Sequence[Claim]
-    if_absent: bool
-    answer: asyncio.Future[list[Record]]
-    patient_until: float
+    def __init__(
+        self,
+        *,
+        count: int,
+        if_absent: bool,
+        answer: asyncio.Future[list[Record]],
+        patient_until: float,
+    ) -> None:
+        """Expect `count` records."""
+        self.count = count
+        self.if_absent = if_absent
+        self.answer = answer
+        self.patient_until = patient_until
+        self.sealed: list[Sealed] = []
+        self.claims: list[Claim] = []
+        self.checks: list[Future[list[bool]]] = []
+        """Answers about the first claims, chunk by chunk: their verification has begun."""
+        self._grown = asyncio.Event()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every record has come, or no more will."""
+        return len(self.sealed) >= self.count or self.answer.done()
+
+    def add(self, sealed: Sequence[Sealed], claims: Sequence[Claim] = ()) -> None:
+        """Add the next records and, unless this process signed them, their claims."""
+        self.sealed += sealed
+        self.claims += claims
+        self._grown.set()
+
+    def break_off(self) -> None:
+        """Say that no more will come: nothing of this call is to be written."""
+        self.answer.cancel()
+        self._grown.set()
+
+    async def grown_to(self, count: int) -> None:
+        """Wait until so many records have come, or no more will."""
+        while len(self.sealed) < count and not self.is_whole:
+            self._grown.clear()
+            await self._grown.wait()
 
 
 Outcome = tuple[Submission, list[Record | tuple[str, Placed]] | LoglineError]

@@ -90,10 +90,12 @@ async def append_shortly(
 
 def _plan(batch: Sequence[Submission], cache: LogCache) -> tuple[TenantPlan, list[Outcome]] | None:
     """Plan a group on what is remembered; None: it is not small, or more must be known."""
+    if sum(one.count for one in batch) > RECORDS_MAX or not all(one.is_whole for one in batch):
+        return None
     rows = [sealed.record for submission in batch for sealed in submission.sealed]
     tenant = rows[0].tenant_id
     log = cache.logs.get(tenant)
-    if log is None or cache.is_distributed or len(rows) > RECORDS_MAX:
+    if log is None or cache.is_distributed:
         return None
     heads: dict[UUID, Head] = {}
     for record in rows:

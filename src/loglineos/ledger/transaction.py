@@ -9,43 +9,30 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 import psycopg
 
 from loglineos.base.clock import rfc3339
-from loglineos.base.errors import VerificationFailed
-from loglineos.base.language import Text
 from loglineos.database.queries import Queries
-from loglineos.ledger import limits
-from loglineos.ledger.additions import is_addition
-from loglineos.ledger.admission import Head, TenantPlan
-from loglineos.ledger.group import (
-    BadSignatures,
-    CachedLog,
-    LogCache,
-    Submission,
-    admit,
-    answer,
-)
+from loglineos.ledger import limits, streamed
+from loglineos.ledger.admission import Placed, TenantPlan
+from loglineos.ledger.group import CachedLog, LogCache, Submission, admit, answer
+from loglineos.ledger.opening import BEGIN, open_block, open_plans
 from loglineos.ledger.record import Record
 from loglineos.ledger.rows import (
     INSERT_ROWS,
-    record_of,
     rows_json,
     term_statements,
     values_statements,
 )
-from loglineos.ledger.seal import Sealed, leaf_of, leaf_of_row
+from loglineos.ledger.seal import Sealed, leaf_of
 from loglineos.ledger.search_blocks import Values, full_blocks
 from loglineos.ledger.search_terms import WIDTH, values_of
 from loglineos.ledger.short_way import append_shortly
 from loglineos.ledger.tlog.merkle import leaf_hash
-from loglineos.ledger.tlog.tiles import TILE_WIDTH, FullTile, TileTree
-from loglineos.ledger.trust import KeyTerm, Trust
+from loglineos.ledger.tlog.tiles import FullTile, TileTree
 
-__all__ = ["BadSignatures", "LogCache", "Submission", "commit_batch", "load_terms", "load_tree"]
 _SQL: Final = Queries.load("loglineos.ledger", "appender.sql")
 _CHUNK_ROWS: Final = 250
 EXECUTION: Final = "execution"
@@ -88,34 +75,102 @@ async def commit_batch(
     )
     if sizes is not None:
         return sizes
-    wanted = _by_tenant(batch)
+    sizes = await _append_streamed(
+        connection, batch, cache=cache, now=now, verifying=verifying, at_step=at_step
+    )
+    if sizes is not None:
+        return sizes
+    for submission in batch:
+        await submission.grown_to(submission.count)
+    batch = [one for one in batch if len(one.sealed) == one.count]
     try:
-        plans = await _open_plans(connection, wanted, cache)
+        plans = await open_plans(connection, batch, cache)
         await at_step("locked")
         outcomes = admit(batch, plans)
         written = {tenant: plan for tenant, plan in plans.items() if plan.rows}
-        opened = {t: await _open_block(connection, plan, cache) for t, plan in written.items()}
+        opened = {t: await open_block(connection, plan, cache) for t, plan in written.items()}
         async with connection.pipeline():
             trees = await _insert(connection, written, opened, now=now, cache=cache)
             await at_step("inserted")
             await verifying
             ended = await connection.execute("COMMIT")
-        if ended.statusmessage != "COMMIT":  # to a failed transaction the server answers ROLLBACK
-            raise psycopg.errors.InFailedSqlTransaction("a failed statement was passed over")  # noqa: TRY301
+        _check_committed(ended)
     except BaseException:
         await _roll_back(connection)
         raise
     await at_step("committed")
     for tenant, plan in written.items():
-        changed = plan.size + len(plan.rows) if plan.terms else cache.logs[tenant].keys_changed
-        cache.logs[tenant] = CachedLog(trees[tenant], plan.trust, changed)
-        values = opened[tenant]
-        if values is not None:
-            cache.blocks.put(tenant, trees[tenant].size, values)
-        cache.note_heads(plan.rows[-HEADS_NOTED:])
+        _remember(plan, trees[tenant], opened[tenant], cache)
     answer(outcomes, plans, now)
     await at_step("answered")
     return {tenant: plan.size + len(plan.rows) for tenant, plan in written.items()}
+
+
+async def _append_streamed(
+    connection: Connection,
+    batch: Sequence[Submission],
+    *,
+    cache: LogCache,
+    now: datetime,
+    verifying: Awaitable[None],
+    at_step: Callable[[str], Awaitable[None]],
+) -> dict[str, int] | None:
+    """Append one large call while its last records are made; None: nothing was done.
+
+    Raises as `commit_batch`.
+    """
+    plan = streamed.plan_of(batch[0], cache) if len(batch) == 1 else None
+    if plan is None:
+        return None
+    known = cache.logs[plan.tenant]
+    values = cache.blocks.take(plan.tenant, plan.size)
+    if values is None and plan.size % WIDTH + batch[0].count >= WIDTH:
+        return None
+    tree, full = known.tree.copy(), list[FullTile]()
+    told: list[Record | Placed] = []
+    try:
+        async with connection.pipeline():
+            await connection.execute(BEGIN)
+            locked = await connection.execute(_SQL["lock_heads"], {"tenants": [plan.tenant]})
+            head = await locked.fetchone()
+            if head is None or tuple(head[1:]) != (plan.size, tree.root(), known.keys_changed):
+                raise streamed.NotKnown  # noqa: TRY301 - another appender was here
+            await at_step("locked")
+            async for chunk in streamed.chunks_of(batch[0], plan, cache, told):
+                full += await _insert_chunk(connection, chunk, tree, now, is_distributed=False)
+            await _derive(connection, plan, known, tree, full, values, now, is_distributed=False)
+            await at_step("inserted")
+            await verifying
+            ended = await connection.execute("COMMIT")
+        _check_committed(ended)
+    except (streamed.NotKnown, psycopg.IntegrityError, psycopg.errors.PipelineAborted):
+        await _roll_back(connection)
+        return None
+    except BaseException:
+        await _roll_back(connection)
+        raise
+    await at_step("committed")
+    _remember(plan, tree, values, cache)
+    outcome = [(plan.tenant, one) if isinstance(one, Placed) else one for one in told]
+    answer([(batch[0], outcome)], {plan.tenant: plan}, now)
+    await at_step("answered")
+    return {plan.tenant: tree.size}
+
+
+def _check_committed(ended: psycopg.AsyncCursor[Any]) -> None:
+    if ended.statusmessage != "COMMIT":  # to a failed transaction the server answers ROLLBACK
+        raise psycopg.errors.InFailedSqlTransaction("a failed statement was passed over")
+
+
+def _remember(
+    plan: TenantPlan, tree: TileTree, values: list[Values] | None, cache: LogCache
+) -> None:
+    """Keep what a committed plan has left."""
+    changed = tree.size if plan.terms else cache.logs[plan.tenant].keys_changed
+    cache.logs[plan.tenant] = CachedLog(tree, plan.trust, changed)
+    if values is not None:
+        cache.blocks.put(plan.tenant, tree.size, values)
+    cache.note_heads(plan.rows[-HEADS_NOTED:])
 
 
 async def _roll_back(connection: Connection) -> None:
@@ -125,134 +180,6 @@ async def _roll_back(connection: Connection) -> None:
         await connection.execute("ROLLBACK")
     except psycopg.Error:
         await connection.close()
-
-
-def _by_tenant(batch: Sequence[Submission]) -> dict[str, list[Record]]:
-    wanted: dict[str, list[Record]] = {}
-    for submission in batch:
-        for sealed in submission.sealed:
-            wanted.setdefault(sealed.record.tenant_id, []).append(sealed.record)
-    return wanted
-
-
-async def _open_plans(
-    connection: Connection, wanted: dict[str, list[Record]], cache: LogCache
-) -> dict[str, TenantPlan]:
-    tenants = sorted(wanted)
-    async with connection.pipeline():
-        await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-        locked = await connection.execute(_SQL["lock_heads"], {"tenants": tenants})
-        found = [
-            await connection.execute(
-                _SQL["entity_heads"],
-                {"tenant": tenant, "ids": list({record.id for record in wanted[tenant]})},
-            )
-            for tenant in tenants
-        ]
-    logs = {row[0]: row[1:] for row in await locked.fetchall()}
-    plans = {}
-    for tenant, cursor in zip(tenants, found, strict=True):
-        heads = {row[0]: Head(*row[1:]) for row in await cursor.fetchall()}
-        if tenant in logs:
-            size, root, keys_changed = logs[tenant]
-            known = await _current(connection, tenant, size, root, keys_changed, cache)
-            plans[tenant] = TenantPlan(
-                tenant,
-                size=size,
-                trust=known.trust,
-                heads=heads,
-                stored=await _stored(connection, tenant, wanted[tenant], heads),
-            )
-    return plans
-
-
-async def _current(
-    connection: Connection,
-    tenant: str,
-    size: int,
-    root: bytes,
-    keys_changed: int,
-    cache: LogCache,
-) -> CachedLog:
-    """Return the cached tree and keys when they are the head's; otherwise read them.
-
-    Raises:
-        VerificationFailed: the rows do not make the root of the head; nothing may grow on that.
-    """
-    known = cache.logs.get(tenant)
-    tree = known.tree if known and known.tree.size == size and known.tree.root() == root else None
-    trust = known.trust if known and known.keys_changed == keys_changed else None
-    current = CachedLog(
-        tree or await load_tree(connection, tenant, size),
-        trust or Trust(await load_terms(connection, tenant)),
-        keys_changed,
-    )
-    if current.tree.root() != root:
-        raise VerificationFailed(what="log", where=f"{tenant}/{size}", reason=_TORN)
-    cache.logs[tenant] = current
-    return current
-
-
-async def load_terms(connection: Connection, tenant: str) -> list[KeyTerm]:
-    """Read the terms of a tenant's keys from the derived table."""
-    cursor = await connection.execute(_SQL["key_terms"], {"tenant": tenant})
-    return [
-        KeyTerm(
-            public_key=row[0], actor=row[1], role=row[2], custody=row[3], enrolled=row[4],
-            revoked=row[5],
-        )
-        for row in await cursor.fetchall()
-    ]  # fmt: skip
-
-
-async def load_tree(connection: Connection, tenant: str, size: int) -> TileTree:
-    """Rebuild the growing edge of a tenant's tree: at most 255 hashes a level."""
-    tail = {"tenant": tenant, "position_from": size - size % TILE_WIDTH, "position_before": size}
-    cursor = await connection.execute(_SQL["tail_of_log"], tail)
-    partials = [[leaf_hash(leaf_of_row(tenant, row)) for row in await cursor.fetchall()]]
-    level, tiles = 0, size // TILE_WIDTH
-    while tiles:
-        edge = {
-            "tenant": tenant, "level": level, "index_from": tiles - tiles % TILE_WIDTH,
-            "index_before": tiles,
-        }  # fmt: skip
-        cursor = await connection.execute(_SQL["tile_roots"], edge)
-        partials.append([row[0] for row in await cursor.fetchall()])
-        level, tiles = level + 1, tiles // TILE_WIDTH
-    return TileTree.load(size, partials)
-
-
-async def _stored(
-    connection: Connection, tenant: str, records: Sequence[Record], heads: dict[UUID, Head]
-) -> dict[tuple[UUID, int], Record]:
-    repeats = {
-        (record.id, record.seq)
-        for record in records
-        if record.id in heads and record.seq <= heads[record.id].seq
-    } | {(record.id, record.seq - 1) for record in records if is_addition(record)}
-    if not repeats:
-        return {}
-    asked = {
-        "tenant": tenant,
-        "ids": [identity for identity, _ in repeats],
-        "seqs": [seq for _, seq in repeats],
-    }
-    cursor = await connection.execute(_SQL["stored_events"], asked)
-    found = [record_of(row) for row in await cursor.fetchall()]
-    return {(record.id, record.seq): record for record in found}
-
-
-async def _open_block(
-    connection: Connection, plan: TenantPlan, cache: LogCache
-) -> list[Values] | None:
-    """Return what the unfinished block of a log holds; None: not known, and not needed yet."""
-    values = cache.blocks.take(plan.tenant, plan.size)
-    begun = plan.size % WIDTH
-    if values is None and begun + len(plan.rows) >= WIDTH:
-        begins = {"tenant": plan.tenant, "position_from": plan.size - begun}
-        cursor = await connection.execute(_SQL["searched_values"], begins)
-        values = list(await cursor.fetchall())
-    return values
 
 
 async def _insert(
@@ -267,32 +194,58 @@ async def _insert(
 
     Inside the caller's pipeline: the first that fails keeps the rest, COMMIT too, from being done.
     """
-    recorded_at = rfc3339(now)
     trees: dict[str, TileTree] = {}
+    is_distributed = bool(cache.is_distributed)
     for tenant in sorted(plans):
         plan, known = plans[tenant], cache.logs[tenant]
-        tree = known.tree.copy()
-        full = []
+        tree, full = known.tree.copy(), list[FullTile]()
         for start in range(0, len(plan.rows), _CHUNK_ROWS):
             chunk = plan.rows[start : start + _CHUNK_ROWS]
-            for insert in _row_statements(
-                chunk, plan.size + start, now=now, is_distributed=bool(cache.is_distributed)
-            ):
-                await connection.execute(*insert)
-            full += tree.extend(
-                [leaf_hash(leaf_of(sealed.record, recorded_at)) for sealed in chunk]
-            )
-        moved = {
-            "tenant": tenant, "position_from": plan.size, "position_before": tree.size,
-            "superseded": plan.superseded, "width": limits.block_positions, "root": tree.root(),
-            "keys_changed": tree.size if plan.terms else known.keys_changed, "now": now,
-        }  # fmt: skip
-        for derived in _derived_statements(plan, full, moved):
-            await connection.execute(*derived)
-        for found in _term_statements(plan, opened[tenant], bool(cache.is_distributed)):
-            await connection.execute(*found)
+            full += await _insert_chunk(connection, chunk, tree, now, is_distributed=is_distributed)
+        await _derive(
+            connection, plan, known, tree, full, opened[tenant], now, is_distributed=is_distributed
+        )
         trees[tenant] = tree
     return trees
+
+
+async def _insert_chunk(
+    connection: Connection,
+    chunk: Sequence[Sealed],
+    tree: TileTree,
+    now: datetime,
+    *,
+    is_distributed: bool,
+) -> Sequence[FullTile]:
+    """Insert rows after the last leaf of `tree`, which grows; return the tiles that are full."""
+    for insert in _row_statements(chunk, tree.size, now=now, is_distributed=is_distributed):
+        await connection.execute(*insert)
+    recorded_at = rfc3339(now)
+    return tree.extend([leaf_hash(leaf_of(sealed.record, recorded_at)) for sealed in chunk])
+
+
+async def _derive(
+    connection: Connection,
+    plan: TenantPlan,
+    known: CachedLog,
+    tree: TileTree,
+    full: Sequence[FullTile],
+    values: list[Values] | None,
+    now: datetime,
+    *,
+    is_distributed: bool,
+) -> None:
+    """Send what follows from the rows of a plan, and move the head."""
+    moved = {
+        "tenant": plan.tenant, "position_from": plan.size, "position_before": tree.size,
+        "superseded": plan.superseded, "width": limits.block_positions, "root": tree.root(),
+        "root_before": known.tree.root(), "keys_before": known.keys_changed,
+        "keys_changed": tree.size if plan.terms else known.keys_changed, "now": now,
+    }  # fmt: skip
+    for derived in _derived_statements(plan, full, moved):
+        await connection.execute(*derived)
+    for found in _term_statements(plan, values, is_distributed):
+        await connection.execute(*found)
 
 
 def _row_statements(
@@ -338,9 +291,3 @@ def _term_statements(
             yield _SQL["insert_terms"], {
                 "tenant": plan.tenant, "block": full.block, "rows": full.as_json()
             }  # fmt: skip
-
-
-_TORN: Final = Text(
-    "as linhas não dão a raiz que a cabeça do registo diz",
-    "the rows do not make the root that the head of the log says",
-)

@@ -8,7 +8,7 @@ taken place is a Conflict.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -43,7 +43,10 @@ _SQL: Final = Queries.load("loglineos.ledger", "writer.sql")
 TURN_DRAFTS: Final = 10
 """Drafts that are worked on before others have their turn: well below a millisecond. While the
 appender waits for its turn, the database waits for the appender."""
-
+CHUNK_DRAFTS: Final = 125
+"""Records that are handed over while the next are made."""
+STREAMED_MIN: Final = 2 * CHUNK_DRAFTS
+"""A call of so many records is inserted while it is made."""
 _RACES_MAX: Final = 8
 
 
@@ -96,9 +99,8 @@ class Writer:
         chosen_by_us = any(draft.id is not None and draft.seq is None for draft in drafts)
         is_reopened = False
         for _ in range(_RACES_MAX):
-            sealed = await self.seal(drafts, tenant=tenant, key=key)
             try:
-                return await self.appender.append(sealed, verified=True, if_absent=if_absent)
+                return await self._seal_and_append(drafts, tenant, key, if_absent=if_absent)
             except Conflict:
                 if not chosen_by_us:
                     raise
@@ -107,9 +109,18 @@ class Writer:
                     raise
                 is_reopened = True  # another process may have rotated the key that we remember
                 self.keyring.reopen()
-        return await self.appender.append(
-            await self.seal(drafts, tenant=tenant, key=key), verified=True, if_absent=if_absent
-        )
+        return await self._seal_and_append(drafts, tenant, key, if_absent=if_absent)
+
+    async def _seal_and_append(
+        self, drafts: Sequence[Draft], tenant: str, key: SigningKey | None, *, if_absent: bool
+    ) -> list[Record]:
+        if len(drafts) < STREAMED_MIN:
+            sealed = await self.seal(drafts, tenant=tenant, key=key)
+            return await self.appender.append(sealed, verified=True, if_absent=if_absent)
+        return await self.appender.append_as_made(
+            self._sealed_chunks(drafts, tenant=tenant, key=key), count=len(drafts), verified=True,
+            if_absent=if_absent,
+        )  # fmt: skip
 
     async def append_signed(self, records: Sequence[Record]) -> list[Record]:
         """Append records that their authors sealed; the ledger checks and cannot alter them.
@@ -126,15 +137,28 @@ class Writer:
         tenants = {record.tenant_id for record in records}
         if len(tenants) > 1:
             raise InvalidInput(field="tenant_id", shape=shape_of(tenants), reason=_TENANT)
+        if len(records) < STREAMED_MIN:
+            sealed = [one async for chunk in self._foreign_chunks(records) for one in chunk]
+            return await self.appender.append(sealed, verified=False)
+        return await self.appender.append_as_made(
+            self._foreign_chunks(records), count=len(records), verified=False, if_absent=False
+        )
+
+    async def _foreign_chunks(self, records: Sequence[Record]) -> AsyncIterator[list[Sealed]]:
+        """Judge records that were sealed elsewhere and yield them with their bytes."""
         now = self.clock.now()
-        sealed = []
+        chunk: list[Sealed] = []
         for number, record in enumerate(records, start=1):
-            if number % TURN_DRAFTS == 0:
-                await asyncio.sleep(0)
             check_judgement(record)
             bare = msgspec.structs.replace(record, position=None, recorded_at=None)
-            sealed.append(Sealed(bare, bytes_of(bare, now=now)))
-        return await self.appender.append(sealed, verified=False)
+            chunk.append(Sealed(bare, bytes_of(bare, now=now)))
+            if number % TURN_DRAFTS == 0:
+                await asyncio.sleep(0)
+            if len(chunk) == CHUNK_DRAFTS:
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
 
     async def latest(self, tenant: str, entity: UUID) -> Record:
         """Return the latest event of an entity, whoever asks: the node's own view.
@@ -184,6 +208,17 @@ class Writer:
         Raises:
             InvalidInput, TooLarge, Conflict: see `append`.
         """
+        chunks = self._sealed_chunks(drafts, tenant=tenant, key=key, on_their_way=on_their_way)
+        return [one async for chunk in chunks for one in chunk]
+
+    async def _sealed_chunks(
+        self,
+        drafts: Sequence[Draft],
+        *,
+        tenant: str,
+        key: SigningKey | None,
+        on_their_way: Mapping[tuple[UUID, int], str] | None = None,
+    ) -> AsyncIterator[list[Sealed]]:
         ready = []
         for number, draft in enumerate(drafts, start=1):
             if number % TURN_DRAFTS == 0:
@@ -194,7 +229,7 @@ class Writer:
         for entity, seq in known:
             heads[entity] = max(seq, heads.get(entity, -1))
         signers: dict[str | None, SigningKey] = {}
-        sealed = []
+        sealed: list[Sealed] = []
         for number, draft in enumerate(ready, start=1):
             if number % TURN_DRAFTS == 0:
                 await asyncio.sleep(0)
@@ -216,7 +251,11 @@ class Writer:
             known[(identity, seq)] = one.record.curr_hash
             heads[identity] = max(seq, heads.get(identity, -1))
             sealed.append(one)
-        return sealed
+            if len(sealed) == CHUNK_DRAFTS:
+                yield sealed
+                sealed = []
+        if sealed:
+            yield sealed
 
     def _signer(self, tenant: str, who: str | None) -> SigningKey | None:
         return self.keyring.held(tenant, who) if isinstance(who, str) and who else None
