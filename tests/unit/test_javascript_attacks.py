@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import tempfile
 import time
@@ -10,13 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
+from loglineos.runtime.sandbox.batches import parse
 from loglineos.runtime.sandbox.frames import BatchText
 from loglineos.runtime.sandbox.javascript_engine import Called, Compiled, JavaScript
 from loglineos.runtime.sandbox.limits import PURE
-from loglineos.runtime.sandbox.turns import Program, ProgramError
+from loglineos.runtime.sandbox.turns import Evaluated, Failed, Program, ProgramError
 
 pytestmark = pytest.mark.security
 
@@ -177,6 +180,51 @@ def test_a_source_that_explodes_while_it_loads_is_refused(engine: JavaScript, so
     told = engine.compile(source + "\nexport default function main() {}", entry="main")
     assert isinstance(told, ProgramError)
     assert told.limit is not None
+
+
+ODD = [
+    "return [span]", "throw span", "throw null", "throw Symbol('x')", "throw Object.create(null)",
+    "throw {toString() { throw {toString() { throw 2 }} }}", "throw new Proxy({}, {get() { throw 1 }})",
+    "class E extends Error { get message() { throw 1 } } throw new E",
+    "const e = new Error('x'.repeat(1e6)); e.name = 'n'.repeat(1e6); e.stack = {}; throw e",
+    "return Proxy.revocable([], {}).proxy", "return Object.create(Array.prototype)",
+    "return {then(f) { f([1]) }}", "return Promise.reject(new Error('\\ud800'))",
+    "print('\\ud800\\0')", "console.log({get a() { throw 1 }})", "span.id = {toString() { for (;;); }}",
+    "return [undefined, () => 1, Symbol(), 1e400, -0, 2 ** 70, new Date(NaN), new Map, /x/]",
+    "return JSON.rawJSON ? [JSON.rawJSON('1e999')] : [1]", "return [new Array(1e6)]",
+    "Object.freeze(Object.prototype)", "await 1", "export const a = 1", "var on = 5",
+    "import('x').catch((e) => { throw e })", "Object.defineProperty(globalThis, 'default', {get() { throw 1 }})",
+]  # fmt: skip
+SHAPES = [
+    "function on(span) {{ {} }}", "export default function on(span) {{ {} }}",
+    "{}\nfunction on(span) {{ return [1] }}", "async function on(span) {{ {} }}", "{}",
+    "const on = async (span) => {{ try {{ {} }} finally {{ {} }} }}",
+]  # fmt: skip
+
+
+def test_a_thousand_broken_programs_give_a_result_or_a_failure(engine: JavaScript) -> None:
+    seed = random.randrange(2**32)
+    dice = random.Random(seed)
+    parts = [*POLLUTIONS, *ODD, *(case["code"].replace(SECOND, "") for case in CASES)]
+
+    def broken(text: str) -> str:
+        at = dice.randrange(len(text))
+        kept = text[:at] + dice.choice("(){}[];,.'\0\n=`$\u2028é") + text[at + dice.randrange(3) :]
+        return dice.choice([text, text, kept, text[at:]])
+
+    for _ in range(1000):
+        body = ";\n".join(broken(dice.choice(parts)) for _ in range(dice.randrange(1, 4)))
+        source = dice.choice(SHAPES).format(body, body)
+        limits = msgspec.structs.replace(PURE, fuel=dice.randrange(1, 10**7))
+        policy = Program(source=source, language="javascript", frozen_at="2026-03-01T12:00:00Z")
+        batch = engine.evaluate(policy, '[{"id": "a", "seq": 0}, {}]', limits)
+        told = f"seed {seed}: {source!r}"
+        if isinstance(batch, BatchText):
+            outcome = parse(batch, limits)
+            assert isinstance(outcome, Evaluated), told
+            assert len(outcome.results) == 2, told
+        else:
+            assert isinstance(batch, Failed), told
 
 
 def test_memory_of_the_process_stays_bounded(engine: JavaScript) -> None:

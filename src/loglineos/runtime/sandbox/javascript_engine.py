@@ -119,7 +119,12 @@ class JavaScript:
             text = orjson.dumps(orjson.loads(text)[:1])
         called = self._call_program(program, POLICY, text, limits)
         error = called.error
-        if explain and error is None and isinstance(called.answers[0], ProgramError):
+        if (
+            explain
+            and error is None
+            and called.answers
+            and isinstance(called.answers[0], ProgramError)
+        ):
             error = called.answers[0]
         cpu_us = (time.thread_time_ns() - began) // 1000
         if error is not None:
