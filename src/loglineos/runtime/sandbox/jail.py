@@ -15,6 +15,8 @@ import hashlib
 import importlib.metadata
 import marshal
 import os
+import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -39,6 +41,7 @@ _SHEBANG_BYTES_MAX: Final = 250
 _LIBRARIES: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 _CAPABILITIES_OF_RUNNER: Final = (5, 6, 7)  # KILL, SETGID, SETUID: its workers become nobody
 _MIB: Final = 1024 * 1024
+_LOADER: Final = re.compile(rb"/[^\0]*/ld[-.\w]*\.so[.\d]*(?=\0)")
 
 
 class Layers(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,7 +231,8 @@ def write_launcher(folder: Path, binary: Binary, plan: dict[str, Any]) -> Path:
     if " " in python or len(head) > _SHEBANG_BYTES_MAX:
         inner = folder / "monty-in-jail.py"
         inner.write_text(body, encoding="utf-8")
-        head, body = "#!/bin/sh\n", f"exec '{python}' -IS '{inner}' \"$@\"\n"
+        words = f"{shlex.quote(python)} -IS {shlex.quote(str(inner))}"
+        head, body = "#!/bin/sh\n", f'exec {words} "$@"\n'
     path.write_text(head + body, encoding="utf-8")
     path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     _try(path)
@@ -263,12 +267,10 @@ def _executable(path: str) -> list[str]:
     found = shutil.which(path) or path
     with open(found, "rb") as file:
         content = file.read(4096)
-    for start in (content.find(b"/lib"), content.find(b"/usr/lib")):
-        if content[:4] == b"\x7fELF" and start > 0:
-            loader = content[start : content.index(b"\0", start)].decode(errors="replace")
-            if Path(loader).exists():
-                return [found, str(Path(loader).resolve())]
-    return [found]
+    loader = _LOADER.search(content) if content.startswith(b"\x7fELF") else None
+    if loader is None:
+        return [found]
+    return [found, str(Path(os.fsdecode(loader[0])).resolve())]
 
 
 def _runs_for_all(binary: str) -> bool:

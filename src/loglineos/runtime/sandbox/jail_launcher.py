@@ -319,7 +319,7 @@ def rules(profile: str) -> "list[tuple[int, int, int, int]]":
 def main(plan: "dict[str, Any]", command: "Sequence[str]") -> None:
     """Enter the jail and become `command`, with an empty environment; never returns."""
     try:
-        os.closerange(3, 4096)
+        os.closerange(3, min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 1 << 20))
         target = os.open(command[0], os.O_RDONLY | os.O_CLOEXEC)
         enter(plan, open_grants(plan))
         os.execve(target, list(command), {})  # noqa: S606 - no shell is the point

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import pydantic_monty as engine
@@ -36,6 +35,7 @@ from loglineos.runtime.sandbox.python_source import (
     Prepared,
     prepare,
 )
+from loglineos.runtime.sandbox.python_world import engine_limits, modules, os_policy
 from loglineos.runtime.sandbox.turns import (
     Answer,
     Completed,
@@ -53,7 +53,6 @@ from loglineos.runtime.sandbox.values import canon, revive
 REQUEST_S_MAX: Final = 5.0
 CHECKOUTS_MAX: Final = 500
 _REFUSALS_MAX: Final = 10
-_IMPORTS_MAX: Final = 200  # imports and unknown names suspend too, but are answered here
 
 
 class WorkerGone(Exception):
@@ -129,9 +128,9 @@ class PythonSession:
         self._snapshot: Any = None
         self._prepared: Prepared | None = None
         self._session: engine.MontySession | None = pool.checkout(
-            limits=_engine_limits(limits),
-            os_policy=_os_policy(program),
-            external_modules=_modules(program.modules),
+            limits=engine_limits(limits),
+            os_policy=os_policy(program),
+            external_modules=modules(program.modules),
         )
         try:
             self._session.__enter__()
@@ -207,7 +206,9 @@ class PythonSession:
                 session.__exit__(None, None, None)
 
     def _feed(self, inputs: dict[str, Any], *, tail: str | None = None) -> Turn:
+        began_ns = time.thread_time_ns()
         prepared = self._prepared = prepare(self._program, tail=tail)
+        self._cpu_ns -= time.thread_time_ns() - began_ns  # reading the source counts as running
         session = self._session
         assert session is not None
 
@@ -348,52 +349,6 @@ def _cpu_clock(process: int | None) -> int | None:
     if process is None or not sys.platform.startswith("linux"):
         return None
     return (~process << 3) | 2  # clock_getcpuclockid(3), CPUCLOCK_SCHED
-
-
-def _engine_limits(limits: RunLimits) -> engine.ResourceLimits:
-    return {
-        "max_feed_duration_secs": limits.feed_s,
-        "max_turn_duration_secs": limits.turn_s,
-        "max_memory": limits.memory_bytes,
-        "max_recursion_depth": limits.depth_max,
-        "max_suspensions": limits.suspensions_max * 2 + _IMPORTS_MAX,
-        "max_total_sleep_secs": 0.0,
-    }
-
-
-def _os_policy(program: Program) -> engine.OSPolicy:
-    policy: engine.OSPolicy = {
-        "timezone": "utc",
-        "sleep": "call_host",
-        "datetime": "call_host",
-        "random_start": {"seed": program.seed},
-    }
-    if program.frozen_at is not None:
-        policy["datetime"] = datetime.fromisoformat(program.frozen_at).astimezone(UTC)
-    return policy
-
-
-def _modules(names: tuple[str, ...]) -> dict[str, engine.ExternalModule]:
-    """Make the tree of modules that names like `ctx.ledger.get` describe."""
-    tree: dict[str, Any] = {}
-    for name in names:
-        *folders, leaf = name.split(".")
-        place = tree
-        for folder in folders:
-            place = place.setdefault(folder, {})
-        place[leaf] = None
-    return {name: _module(part) for name, part in tree.items() if part is not None}
-
-
-def _module(tree: dict[str, Any]) -> engine.ExternalModule:
-    return engine.ExternalModule(
-        {name: _stand_in if part is None else _module(part) for name, part in tree.items()}
-    )
-
-
-def _stand_in(*_: object, **__: object) -> None:
-    """Stand for a capability; the driver answers, so this is never called."""
-    raise AssertionError
 
 
 _SLEEP_REFUSED: Final = {"exc_type": "PermissionError", "message": "sleep is an effect"}

@@ -90,8 +90,7 @@ class Runners:
         """
         try:
             await asyncio.to_thread(self._prepare)
-            for _ in range(self._settings.processes):
-                self._runners.append(await self._start())
+            await self._start_all()
         except BaseException:
             await self._end()
             raise
@@ -260,6 +259,14 @@ class Runners:
             missing_allowed=allowed,
             readable=[str(self._javascript_folder)],
         )
+
+    async def _start_all(self) -> None:
+        starts = [self._start() for _ in range(self._settings.processes)]
+        started = await asyncio.gather(*starts, return_exceptions=True)
+        self._runners += [one for one in started if isinstance(one, RunnerProcess)]
+        for failure in started:
+            if isinstance(failure, BaseException):
+                raise failure
 
     async def _start(self) -> RunnerProcess:
         assert self._binary is not None
