@@ -220,7 +220,7 @@ class Follower:
         return self.position
 
     async def step(self) -> bool:
-        """Work on the next batch; tell whether there may be more.
+        """Work on the next batch; tell whether there was one.
 
         Raises:
             LoglineError: what the work raised; its place has not moved.
@@ -233,7 +233,7 @@ class Follower:
         reached = await self._handle(batch)
         self.position = batch.end if reached is None else reached
         await self._cursors.move(self.tenant, {self.name: self.position})
-        return self.position < batch.head
+        return True
 
     async def catch_up(self) -> int:
         """Work on everything that is there now; return the place that it came to."""

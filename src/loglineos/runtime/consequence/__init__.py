@@ -1,0 +1,1 @@
+"""Consequences: what a record promised for ok, doubt and not happens, once."""
