@@ -22,6 +22,7 @@ from typing import Final
 import msgspec
 
 import loglineos
+from docs.functions import functions_parts
 from loglineos.base import errors
 from loglineos.ledger import limits, logline
 from loglineos.ledger.columns import COLUMNS
@@ -205,6 +206,11 @@ def cli_page() -> str:
     return _page("The command line", *parts)
 
 
+def functions_page() -> str:
+    """Tell what a function may use, and what it must write otherwise than in Python."""
+    return _page("Functions", *functions_parts(_table))
+
+
 def every_error() -> list[type[errors.LoglineError]]:
     """List the errors of the whole package, also those that a face adds; tests' own left out."""
     for module in pkgutil.walk_packages(loglineos.__path__, "loglineos."):
@@ -345,6 +351,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "statuses.md": statuses_page,
     "limits.md": limits_page,
     "cli.md": cli_page,
+    "functions.md": functions_page,
 }
 
 if __name__ == "__main__":

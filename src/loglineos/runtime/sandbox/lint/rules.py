@@ -25,7 +25,7 @@ FILES: Final = ("rules_syntax.toml", "rules_names.toml", "rules_modules.toml")
 CARE: Final = frozenset({"round_money", "float_money", "unchecked_code"})
 """Rules about what works, but a house should not want."""
 
-_ABSENT: Final = Text("aqui não existe {what}", "there is no {what} here")
+ABSENT: Final = Text("aqui não existe {what}", "there is no {what} here")
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,7 +43,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     instead: str = ""
     names: tuple[str, ...] = ()
     severity: Severity = "error"
-    message: Text = _ABSENT
+    message: Text = ABSENT
 
     def says(self, what: str | None = None) -> Text:
         """Return the message about `what` (without it: about the whole rule)."""
