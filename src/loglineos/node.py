@@ -169,8 +169,20 @@ class Node:
 
     @asynccontextmanager
     async def work_pool(self) -> AsyncIterator[Pool]:
-        """Open a pool for what is kept beside the registry: leases, cursors, who works."""
-        pool = await self.database.pool(APPENDER, name="work", max_size=4)
+        """Open a pool for what is kept beside the registry: leases, cursors, who works.
+
+        All of it may be lost in a crash of the server, and its users repeat what failed. A commit
+        of the registry makes durable what this pool did before it: no effect of a job is journaled
+        under a lease that could still be lost.
+        """
+        pool = await open_pool(
+            self.database.dsn(APPENDER),
+            name="logline work",
+            role=self.database.set_role(APPENDER),
+            max_size=4,
+            limits=Limits(scans_tables=False, is_durable=False),
+            is_checked=False,
+        )
         try:
             yield pool
         finally:

@@ -49,6 +49,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     scans_tables: bool = True
     """False for a session whose every statement has its index: a plan made while a table was small
     must not read all of it once it is large."""
+    is_durable: bool = True
+    """False for what may be lost in a crash of the server: its commits do not wait for the disk."""
 
 
 class BinaryCursor(AsyncCursor[Any]):
@@ -171,6 +173,8 @@ async def configure_session(
     }
     if not limits.scans_tables:
         settings |= {"enable_seqscan": "off", "plan_cache_mode": "force_custom_plan"}
+    if not limits.is_durable:
+        settings |= {"synchronous_commit": "off"}
     statements = [_set(sql.SQL("SET"), key, value) for key, value in settings.items()]
     if role is not None:
         statements.insert(0, sql.SQL("SET ROLE {}").format(sql.Identifier(role)))

@@ -82,7 +82,9 @@ class Endings:
         while group := [one for one in group if not one.answer.done()]:
             try:
                 await self._writer.append(
-                    [draft for one in group for draft in one.drafts], tenant=tenant
+                    [draft for one in group for draft in one.drafts],
+                    tenant=tenant,
+                    is_of_code=True,
                 )
             except Conflict as conflict:
                 taken = str(conflict.fields.get("id"))

@@ -7,7 +7,7 @@ first. Always holds: a paused queue offers nothing; a queue with limits is claim
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from loglineos.services.queue.leases import Claim, Group, Leases, Limit
@@ -22,6 +22,7 @@ class Offers:
         self._leases = leases
         self._queues = None if queues is None else frozenset(queues)
         self._groups: dict[str, list[Group]] = {}
+        self._known: dict[str, list[Group]] = {}
         self._next_due: dict[str, datetime] = {}
         self._last = ""
 
@@ -29,6 +30,10 @@ class Offers:
     def is_empty(self) -> bool:
         """Whether nothing is ready, as far as is known."""
         return not self._groups
+
+    def has(self, tenant: str) -> bool:
+        """Whether a tenant has something ready, as far as is known."""
+        return tenant in self._groups
 
     @property
     def next_due(self) -> datetime | None:
@@ -52,10 +57,21 @@ class Offers:
             dues = [group.next_due for group in open_groups if group.next_due is not None]
             self._groups.pop(tenant, None)
             self._next_due.pop(tenant, None)
+            if groups:
+                self._known[tenant] = groups
             if ready:
                 self._groups[tenant] = ready
             if dues:
                 self._next_due[tenant] = min(dues)
+
+    def expect(self, tenants: Iterable[str], settings: dict[str, dict[str, QueueSettings]]) -> None:
+        """Count on the queues that these tenants had before: a hint says that something came."""
+        for tenant in tenants:
+            if tenant not in self._groups:
+                told = settings.get(tenant, {})
+                known = [g for g in self._known.get(tenant, ()) if self._is_open(g, told)]
+                if known:
+                    self._groups[tenant] = known
 
     async def take(self, free: int, settings: dict[str, dict[str, QueueSettings]]) -> list[Claim]:
         """Take at most `free` jobs, a fair share from each tenant that has any ready."""

@@ -165,7 +165,11 @@ class Worker:
                 await self._rest(self._pause_s())
 
     async def _take(self) -> bool:
-        """Look where something may be, take what there is room for; tell whether to go on."""
+        """Take what there is room for, look where something may be; tell whether to go on.
+
+        At a hint the queues that were known are tried before anything is looked at: it is what
+        the one who waits most often needs.
+        """
         now_s = asyncio.get_running_loop().time()
         tenants = self._to_look | set(self._offers.due_tenants(self._clock.now()))
         self._to_look = set()
@@ -176,20 +180,26 @@ class Worker:
                 self._polls_at = now_s + self.settings.poll_s
             else:
                 await self._read_settings([one for one in tenants if one not in self._queues])
-            await self._offers.look(sorted(tenants), self._queues)
+            self._offers.expect(tenants, self._queues)
+            taken = await self._take_offered()
+            rest = [one for one in sorted(tenants) if not self._offers.has(one)]
+            await self._offers.look(rest, self._queues)
         except LoglineError:
             self._to_look |= tenants
             raise
+        return (taken > 0 or bool(rest)) and self._free() > 0 and not self._offers.is_empty
+
+    async def _take_offered(self) -> int:
         free = self._free()
         if free < 1 or self._offers.is_empty:
-            return False
+            return 0
         claims = await self._offers.take(free, self._queues)
         until = self._clock.now() + timedelta(seconds=self.settings.lease_s)
         for claim in claims:
             self._begin(claim, until)
         if claims:
             await asyncio.sleep(0)
-        return bool(claims) and not self._offers.is_empty
+        return len(claims)
 
     def _free(self) -> int:
         """Return how many jobs may be taken now: the free slots, and some ahead at a fast pace.
