@@ -132,3 +132,25 @@ def test_genesis_says_what_the_house_keeps_of_its_own():
     assert (document(again)["written"], document(again)["kept"]) == ([], [])
     assert document(pushed)["seq"] == 1
     assert document(kept)["kept"] == ["kernels/provider_exec.py"]
+
+
+def test_code_signed_by_a_key_of_ones_own_runs_once_the_house_trusts_it():
+    code = "def main(input):\n    return 7\n"
+    with running_node() as (environment, folder):
+        (folder / "sete.py").write_text(code, encoding="utf-8")
+        made, *answers = run(
+            folder, environment, "logline key new teresa.key --json",
+            'PUB=$(python -c \'import json; print(json.load(open("teresa.key"))["public"])\')',
+            "logline key enrol $PUB teresa --role manager",
+            "logline fn push sete.py --actor teresa --key teresa.key --json",
+            "logline fn run sete", "logline fn push sete.py --actor teresa",
+            "logline manifest trust $PUB --json", "logline fn run sete --json",
+        )  # fmt: skip
+        public = document(made)["public_key"]
+    statuses = [answer.exit_status == 0 for answer in answers]
+    assert statuses == [True, True, True, False, True, True, True], answers[6].output
+    pushed = document(answers[2])
+    assert (pushed["who"], pushed["is_trusted"]) == ("teresa", False)
+    assert "already" in answers[4].output
+    assert public in document(answers[5])["manifest"]["trusted_keys"]
+    assert document(answers[6])["output"] == 7

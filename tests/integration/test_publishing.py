@@ -8,12 +8,17 @@ from uuid import uuid4
 import pytest
 
 from loglineos.base.errors import InvalidInput, NotFound, ProgramRefused, Refused
-from loglineos.ledger.founding import enrol_actor, give_held_key
+from loglineos.ledger.founding import enrol_actor, enrol_key, give_held_key
+from loglineos.ledger.gestures import make_gesture
+from loglineos.ledger.signature import signing_key
+from loglineos.ledger.status import allowed_actions
 from loglineos.runtime.checking import checker
 from loglineos.runtime.definitions import find_function, learn_alias
 from loglineos.runtime.genesis import write_rows
+from loglineos.runtime.governing import change_manifest
 from loglineos.runtime.header import read_source
 from loglineos.runtime.laws import Laws
+from loglineos.runtime.manifest import with_item
 from loglineos.runtime.publishing import compare, push, set_pause
 from tests.integration.lawful_house import DOUBLE, decided, of_type, publish
 
@@ -176,3 +181,42 @@ async def test_a_function_comes_with_the_modules_that_it_imports_and_no_others(h
     assert [module.name for module in program.prelude] == ["sdk"]
     assert (program.source, program.entry, program.seed) == (kit.source, "main", "s")
     assert (await laws.program("casa", double, frozen_at=None)).prelude == ()
+
+
+async def test_pausing_does_not_make_untrusted_code_lawful(house, laws):
+    key = signing_key(b"\x0c" * 32)
+    await enrol_key(
+        house.writer, "casa", key.public.hex(), actor="rui", role="manager", custody="own"
+    )
+    source = read_source(DOUBLE, filename="double.py")
+    record = (await push(house.writer, "casa", source, who="rui", key=key)).record
+    assert record.public_key == key.public.hex()
+    with pytest.raises(Refused) as caught:
+        await set_pause(house.writer, "casa", record.id, who="ana", is_paused=True, reason=None)
+    assert caught.value.fields["law"] == "code.untrusted_author"
+    assert (await house.writer.latest("casa", record.id)).seq == 0
+    with pytest.raises(Refused):
+        await laws.function("casa", "double")
+    await change_manifest(
+        house.writer,
+        "casa",
+        lambda manifest: with_item(manifest, "trusted_keys", key.public.hex(), is_in=True),
+        who="ana",
+    )
+    assert (await laws.function("casa", "double")).record.who == "rui"
+
+
+@pytest.mark.parametrize("gesture", ["annotate", "revert"])
+async def test_a_gesture_is_no_way_to_sign_or_stop_code(house, laws, gesture):
+    record = await publish(house)
+    assert allowed_actions(record, "en") == []
+    with pytest.raises(Refused):
+        await make_gesture(
+            house.writer,
+            gesture,
+            record.id,
+            tenant="casa",
+            by="ana",
+            note="hm" if gesture == "annotate" else None,
+        )
+    assert (await laws.function("casa", "double")).seq == 0

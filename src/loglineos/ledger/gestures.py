@@ -16,11 +16,11 @@ from uuid import UUID
 import msgspec
 
 from loglineos.base.clock import rfc3339
-from loglineos.base.errors import Conflict, InvalidInput, UnknownName, shape_of
+from loglineos.base.errors import Conflict, InvalidInput, Refused, UnknownName, shape_of
 from loglineos.base.language import Text
 from loglineos.ledger.logline import TYPES, is_act
 from loglineos.ledger.record import DRAFT_FIELDS, NINE, Draft, Record
-from loglineos.ledger.status import STATUSES, check_gesture
+from loglineos.ledger.status import LAW, STATUSES, check_gesture
 from loglineos.ledger.writer import Writer
 
 _CARRIED: Final = (
@@ -63,6 +63,7 @@ async def make_gesture(
         UnknownName: no such gesture, field or status.
         InvalidInput: a field does not fit, or its author said something else already.
         MoveNotAllowed: the status does not allow it; the error lists what is allowed.
+        Refused: it is the law of the house, which gestures do not change.
         Conflict: the entity moved on since `expected_seq`.
         And all that `Writer.append` raises.
     """
@@ -94,6 +95,8 @@ def draft_gesture(
 ) -> Draft:
     """Write the draft that follows `head` by this gesture, without appending it."""
     known = check_gesture(gesture, head.status)
+    if head.entity_type in LAW:
+        raise Refused(reason=_LAW_STAYS, remedy=_LAW_WAYS)
     if not by.strip():
         raise InvalidInput(field="who", shape=shape_of(by), reason=_WHO)
     noted = {"gesture": gesture, "by": by}
@@ -227,4 +230,11 @@ _MISFIT: Final = Text("não cabe neste campo", "does not fit this field")
 _SAID: Final = Text(
     "o autor já o disse; completar só traz o que falta",
     "its author said it already; completing only brings what is missing",
+)
+_LAW_STAYS: Final = Text(
+    "o que diz o que corre não se muda com um gesto",
+    "what says what runs is not changed by a gesture",
+)
+_LAW_WAYS: Final = Text(
+    "use `logline fn` ou `logline manifest`", "use `logline fn` or `logline manifest`"
 )

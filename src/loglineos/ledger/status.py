@@ -18,6 +18,10 @@ from loglineos.ledger.record import Record
 
 Branch = Literal["ok", "doubt", "not"]
 
+LAW: Final = frozenset({"manifest", "function", "policy", "prelude"})
+"""Types that say what runs. A gesture on one would be its next version, signed by whoever made the
+gesture, so there are none: `logline fn`, `logline policy` and `logline manifest` change them."""
+
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """One status: its labels, what it means, and whether anything may still follow by itself."""
@@ -181,6 +185,8 @@ def allowed_actions(record: Record, language: Language) -> list[Action]:
 
     `record` must be the latest event of its entity; of an older one nothing may be done.
     """
+    if record.entity_type in LAW:
+        return []
     promised = {"ok": record.if_ok, "doubt": record.if_doubt, "not": record.if_not}
     return [
         Action(

@@ -17,9 +17,11 @@ import msgspec
 from loglineos.base.errors import Conflict, InvalidInput, NotFound, shape_of
 from loglineos.base.language import Text
 from loglineos.ledger.record import DRAFT_FIELDS, Draft, Json, Record
+from loglineos.ledger.signature import SigningKey
 from loglineos.ledger.writer import Writer
 from loglineos.runtime.definitions import ALIAS, list_definitions, names_of
 from loglineos.runtime.functions import KINDS, as_said
+from loglineos.runtime.governing import stage0_of
 from loglineos.runtime.header import Source
 
 Check = Callable[[Source], Awaitable[list[Text]]]
@@ -50,12 +52,18 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def push(
-    writer: Writer, tenant: str, source: Source, *, who: str, check: Check | None = None
+    writer: Writer,
+    tenant: str,
+    source: Source,
+    *,
+    who: str,
+    check: Check | None = None,
+    key: SigningKey | None = None,
 ) -> Published:
     """Publish a source as the next version of the function of its name.
 
     A name that is a known function's alias, or an alias that another function answers to, is
-    refused. The node's key signs.
+    refused. The node's key signs, or `key`: then the manifest must trust that one for it to run.
 
     Raises:
         ProgramRefused: `check` refuses it.
@@ -71,7 +79,7 @@ async def push(
             assert head is not None
             return Published(record=head, is_new=False, warnings=warnings)
         try:
-            record = await _append(writer, tenant, draft)
+            record = await _append(writer, tenant, draft, key=key)
         except Conflict:
             continue  # another published in between: see whether it is the same
         return Published(record=record, is_new=True, warnings=warnings)
@@ -83,11 +91,15 @@ async def set_pause(
 ) -> tuple[Record, bool]:
     """Pause a function or policy, or resume it; return its record, and whether that is new.
 
-    Resuming lifts a quarantine as well.
+    Resuming lifts a quarantine as well. The node signs the next event, and so vouches for the code
+    in it: what Stage-0 refuses can be neither paused nor resumed.
 
     Raises:
         NotFound: there is none.
+        Refused: the house's manifest, or the code, is not lawful.
     """
+    stage0 = stage0_of(writer)
+    _, manifest = await stage0.take_manifest(tenant)
     for _ in range(_RACES_MAX):
         head = await head_of(writer, tenant, entity)
         if head is None or head.entity_type not in KINDS:
@@ -95,6 +107,7 @@ async def set_pause(
         state = head.metadata or {}
         if is_paused == ("paused" in state) and (is_paused or "quarantined" not in state):
             return head, False
+        await stage0.check(head, tenant=tenant, manifest=manifest)
         at = writer.clock.now().isoformat(timespec="seconds")
         paused = {"by": who, "reason": reason, "at": at} if is_paused else None
         changes = {"paused": paused} if is_paused else {"paused": None, "quarantined": None}
@@ -183,8 +196,11 @@ async def _placed(writer: Writer, tenant: str, source: Source) -> Source:
     return source
 
 
-async def _append(writer: Writer, tenant: str, draft: Draft) -> Record:
-    (record,) = await writer.append([draft], tenant=tenant, key=writer.keyring.key("node"))
+async def _append(
+    writer: Writer, tenant: str, draft: Draft, *, key: SigningKey | None = None
+) -> Record:
+    signer = key or writer.keyring.key("node")
+    (record,) = await writer.append([draft], tenant=tenant, key=signer)
     return record
 
 

@@ -16,6 +16,7 @@ from rich.text import Text as Styled
 from loglineos.base.errors import InvalidInput, NotFound, shape_of
 from loglineos.base.language import Text
 from loglineos.engine import open_engine
+from loglineos.faces.cli.own_key import open_own_key
 from loglineos.faces.cli.records import record_document
 from loglineos.faces.cli.render import local_time, one_line, plain, status_text, styled
 from loglineos.faces.cli.session import Session
@@ -39,9 +40,11 @@ async def push_function(
     *,
     name: Annotated[str | None, Text("o nome, em vez do que o ficheiro diz", "the name, in place of what the file says")] = None,
     check: Annotated[bool, Parameter(negative=()), Text("só confere; não publica nada", "only check; publish nothing")] = False,
+    key: Annotated[Path | None, Text("assina com a chave própria deste ficheiro (com --actor)", "sign with the own key in this file (with --actor)")] = None,
 ) -> None:  # fmt: skip
     """Read a file, try it in its engine, and publish it as the next version."""
     source = read_source(_read(file), filename=file.name, name=name)
+    signer = open_own_key(session, key) if key is not None else None
     async with session.node() as node, open_engine(node) as engine:
         checking = checker(engine.laws, engine.runners, session.tenant)
         if check:
@@ -50,11 +53,16 @@ async def push_function(
             told, record = _CHECKED, None
         else:
             done = await push(
-                node.writer, session.tenant, source, who=session.actor, check=checking
+                node.writer, session.tenant, source, who=session.actor, check=checking, key=signer
             )
             warnings, record = done.warnings, done.record
             document = {**_document(function_of(record)), "is_new": done.is_new}
             told = _PUSHED if done.is_new else _SAME
+            manifest = await engine.laws.manifest(session.tenant)
+            is_trusted = record.public_key in manifest.trusted_keys
+            document["is_trusted"] = is_trusted
+            if not is_trusted:
+                session.warn(_NOT_TRUSTED, name=source.name, key=record.public_key)
     document["warnings"] = [session.text(one) for one in warnings]
     seq = None if record is None else record.seq
     session.answer(document, session.text(told, name=source.name, seq=seq))
@@ -182,6 +190,7 @@ async def show_logs(
 
 async def _pause(session: Session, name: str, *, is_paused: bool, reason: str | None) -> None:
     async with session.node() as node:
+        await node.genesis(session.tenant)
         function = await find_function(node.reader_pool, session.tenant, name)
         record, is_new = await set_pause(
             node.writer, session.tenant, function.id, who=session.actor, is_paused=is_paused,
@@ -298,6 +307,10 @@ _CHECKED: Final = Text("✓ {name} pode ser publicada", "✓ {name} may be publi
 _STILL_PAUSED: Final = Text(
     "{name} continua em pausa; `logline fn enable {name}` retoma-a",
     "{name} is still paused; `logline fn enable {name}` resumes it",
+)
+_NOT_TRUSTED: Final = Text(
+    "{name} não corre enquanto a casa não confiar na chave: `logline manifest trust {key}`",
+    "{name} does not run until the house trusts the key: `logline manifest trust {key}`",
 )
 _PAUSED: Final = Text("{name} está em pausa", "{name} is paused")
 _RESUMED: Final = Text("{name} está retomada", "{name} is resumed")
