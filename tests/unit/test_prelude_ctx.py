@@ -64,7 +64,12 @@ def test_a_stub_says_what_it_does_and_which_effect_it_needs(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(NEEDS))
 def test_the_check_asks_for_the_effect_that_the_runtime_asks_for(name: str) -> None:
-    arguments = {"url": "https://api.example.org/x", "secret": None, "headers": None, "name": "bank"}
+    arguments = {
+        "url": "https://api.example.org/x",
+        "secret": None,
+        "headers": None,
+        "name": "bank",
+    }
     needed = [one.partition(":")[0] for one in OFFERED[name].needs(arguments)]
     assert needed == ([NEEDS[name]] if NEEDS[name] else [])
 
