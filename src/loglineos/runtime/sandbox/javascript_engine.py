@@ -18,10 +18,9 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -29,14 +28,21 @@ from blake3 import blake3
 
 from loglineos.base.errors import ValueRefused
 from loglineos.runtime.sandbox.frames import BatchText
+from loglineos.runtime.sandbox.javascript_outcomes import (
+    answer_of,
+    batch_text,
+    error_of,
+    head_of,
+    is_fatal,
+    limited,
+)
 from loglineos.runtime.sandbox.limits import BATCH_LIMITS, PURE, SOURCE_BYTES_MAX, RunLimits
 from loglineos.runtime.sandbox.quickjs import FOLDER
-from loglineos.runtime.sandbox.quickjs_machine import SOURCE_NAME, Image, Machine, Stopped, Thrown
+from loglineos.runtime.sandbox.quickjs_image import Image
+from loglineos.runtime.sandbox.quickjs_machine import Machine, Stopped, Thrown
 from loglineos.runtime.sandbox.quickjs_module import load
 from loglineos.runtime.sandbox.turns import SCRIPT, Completed, Failed, Program, ProgramError
 from loglineos.runtime.sandbox.values import canon
-
-Limit = Literal["time", "memory", "depth", "calls", "size"]
 
 POLICY: Final = "on"
 """The entry of a policy."""
@@ -45,7 +51,6 @@ LOAD_FUEL: Final = PURE.fuel
 IMAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Most memory that a source may fill while it loads."""
 _IMAGES_BYTES_MAX: Final = 128 * 1024 * 1024
-_WHERE_LINES_MAX: Final = 20
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +134,7 @@ class JavaScript:
         cpu_us = (time.thread_time_ns() - began) // 1000
         if error is not None:
             return Failed(error=error, cpu_us=cpu_us, printed=called.printed)
-        return BatchText(text=_batch_text(called.answers), cpu_us=cpu_us, printed=called.printed)
+        return BatchText(text=batch_text(called.answers), cpu_us=cpu_us, printed=called.printed)
 
     def _call_program(
         self, program: Program, entry: str, inputs: bytes, limits: RunLimits
@@ -169,7 +174,7 @@ class JavaScript:
         lists.
         """
         if len(source.encode(errors="surrogatepass")) > SOURCE_BYTES_MAX:
-            return _limited("size", "the source is too long")
+            return limited("size", "the source is too long")
         try:
             source.encode()
         except UnicodeEncodeError:
@@ -219,17 +224,17 @@ class JavaScript:
             machine.freeze(_nanoseconds(frozen_at))
             try:
                 head, *lines = _drive(machine, orjson.dumps(settings), inputs)
-                printed, error = _head(head, limits)
+                printed, error = head_of(head, limits)
             except Stopped as stopped:
-                error = _limited(stopped.limit)
+                error = limited(stopped.limit)
             except Thrown as thrown:
                 error = _told_by(machine, thrown)
             if error is None and frozen_at is None and machine.clock_reads:
                 error = ProgramError(type="Error", message=_NO_TIME)
             fuel = limits.fuel - machine.fuel
-        answers = tuple(_answer(line) for line in lines)
+        answers = tuple(answer_of(line) for line in lines)
         if error is None:
-            error = next((a for a in answers if _is_fatal(a)), None)  # type: ignore[assignment]
+            error = next((a for a in answers if is_fatal(a)), None)  # type: ignore[assignment]
         return Called(
             answers=() if error is not None else answers, error=error, fuel=fuel, printed=printed
         )
@@ -246,11 +251,11 @@ class JavaScript:
                     return ProgramError(type="Error", message=_NO_TIME_YET)
                 image = machine.image()
             except Stopped as stopped:
-                return _limited(stopped.limit)
+                return limited(stopped.limit)
             except Thrown as thrown:
                 return _told_by(machine, thrown)
             if image.kept_bytes > IMAGE_BYTES_MAX:
-                return _limited("memory", "the source keeps too much while it loads")
+                return limited("memory", "the source keeps too much while it loads")
             fuel = LOAD_FUEL - machine.fuel
             return Compiled(entry=entry, image=image, fuel=fuel)
 
@@ -304,110 +309,18 @@ def _drive(machine: Machine, settings: bytes, inputs: bytes) -> list[bytes]:
     return machine.text_of(machine.house("finish")).split(b"\n")[:-1]
 
 
-def _head(line: bytes, limits: RunLimits) -> tuple[str, ProgramError | None]:
-    is_over, is_printed_over, printed = _json(line)
-    text = _clean(printed)
-    if is_over:
-        return text, _limited("size", "the answers are too long")
-    if is_printed_over or len(text.encode()) > limits.printed_bytes_max:
-        cut = text.encode()[: limits.printed_bytes_max].decode(errors="ignore")
-        return cut, _limited("size", "too much printed")
-    return text, None
-
-
-def _answer(line: bytes) -> bytes | ProgramError:
-    """Read one line of the house: the JSON text of an answer, or an error."""
-    content = line[1:]
-    if line[:1] == b"!":
-        return _error(content)
-    if content in _COMMON:
-        return content
-    try:
-        orjson.loads(content)
-    except orjson.JSONDecodeError:
-        # A lone surrogate, or nested deeper than any value may be.
-        return ProgramError(type="ValueRefused", message="the answer may not cross the boundary")
-    return content
-
-
-def _error(content: bytes) -> ProgramError:
-    parts = [_clean(part) for part in _json(content)]
-    kind, message, stack = parts[:3]
-    limit: Limit | None = "size" if len(parts) > 3 else _limit_of(kind, message)
-    return ProgramError(type=kind, message=message, where=_where(stack), limit=limit)
-
-
 def _told_by(machine: Machine, thrown: Thrown) -> ProgramError:
     """Have the house tell what was thrown at the host."""
     try:
-        return _error(machine.text_of(machine.house("tell", thrown.value))[1:])
+        return error_of(machine.text_of(machine.house("tell", thrown.value))[1:])
     except (Stopped, Thrown) as cause:
-        return _limited(cause.limit if isinstance(cause, Stopped) else "memory")
-
-
-def _limit_of(kind: str, message: str) -> Limit | None:
-    if kind == "InternalError" and message == "out of memory":
-        return "memory"
-    if kind in ("RangeError", "InternalError") and message in _DEPTH:
-        return "depth"
-    return None
-
-
-def _is_fatal(answer: bytes | ProgramError) -> bool:
-    """Tell if an answer shows that the machine is no good for the other inputs either."""
-    return isinstance(answer, ProgramError) and answer.limit == "memory"
-
-
-def _limited(limit: str, message: str | None = None) -> ProgramError:
-    kinds: dict[str, tuple[Limit, str, str]] = {
-        "time": ("time", "TimeoutError", "time limit exceeded"),
-        "depth": ("depth", "RecursionError", "maximum recursion depth exceeded"),
-        "calls": ("calls", "RuntimeError", "promises leave too many jobs"),
-        "size": ("size", "MemoryError", "too long"),
-    }
-    known = kinds.get(limit, ("memory", "MemoryError", "memory limit exceeded"))
-    return ProgramError(type=known[1], message=message or known[2], limit=known[0])
-
-
-def _where(stack: str) -> tuple[str, ...]:
-    """Read the lines of the program's own source out of a stack, innermost last."""
-    found = []
-    for match in _FRAME.finditer(stack):
-        place = match[1] or "<module>"
-        found.append(f"line {match[2]} in {'<module>' if place == '<eval>' else place}")
-    return tuple(reversed(found[:_WHERE_LINES_MAX]))
+        return limited(cause.limit if isinstance(cause, Stopped) else "memory")
 
 
 def _parsed(answer: bytes | ProgramError, limits: RunLimits) -> Any:
     if isinstance(answer, ProgramError):
         return answer
     return canon(orjson.loads(answer), limits=limits.value, field="output")
-
-
-def _batch_text(answers: Iterable[bytes | ProgramError]) -> str:
-    """Write the answers as `BatchText` has them: `[actions, error]` for each span."""
-    parts = []
-    for answer in answers:
-        if isinstance(answer, ProgramError):
-            told = orjson.dumps([answer.type, answer.message, answer.where])
-            parts.append(b"[null," + told + b"]")
-        else:
-            parts.append(b"[" + answer + b",null]")
-    return (b"[" + b",".join(parts) + b"]").decode()
-
-
-def _json(content: bytes) -> list[Any]:
-    """Read what the house wrote; its texts may hold lone surrogates, which orjson refuses."""
-    try:
-        read = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        read = orjson.loads(_LONE.sub(rb"\\ufffd", content))
-    assert isinstance(read, list)
-    return read
-
-
-def _clean(text: object) -> Any:
-    return text.replace("\0", "\ufffd") if isinstance(text, str) else text
 
 
 def _words(seed: str) -> list[int]:
@@ -428,10 +341,6 @@ def _cost(key: tuple[str, str], made: Compiled | ProgramError) -> int:
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_COMMON: Final = frozenset((b"[]", b"null"))
-_DEPTH: Final = ("Maximum call stack size exceeded", "stack overflow")
 _MODULE_WORD: Final = re.compile(r"^\s*(export|import)\b", re.MULTILINE)
-_FRAME: Final = re.compile(rf"^\s*at (?:(\S+) \()?{re.escape(SOURCE_NAME)}:(\d+)", re.MULTILINE)
-_LONE: Final = re.compile(rb"\\u[dD][89abAB-F][0-9a-fA-F]{2}")
 _NO_TIME: Final = "there is no time here: the program was given no instant"
 _NO_TIME_YET: Final = "there is no time while the source loads: read the clock in the function"

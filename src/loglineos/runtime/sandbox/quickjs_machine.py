@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import ctypes
 import resource
-from collections.abc import Sequence
 from typing import Any, Final, Self, cast
 
-import msgspec
 from wasmtime import (
     Config,
     Engine,
@@ -34,11 +32,12 @@ from wasmtime import (
 from wasmtime import _ffi as ffi
 from wasmtime._extern import wrap_extern
 
+from loglineos.runtime.sandbox.quickjs_image import Image, differing
+
 PAGE: Final = 65_536
 SOURCE_NAME: Final = "program.js"
 JOBS_MAX: Final = 10_000
 """Most jobs that promises may leave to one machine: one run, one batch, one loading source."""
-_COMPARED: Final = 4096  # bytes: what differs is kept in runs of such blocks
 _STACK_BYTES: Final = 256 * 1024
 """JavaScript's own stack; QuickJS raises a RangeError at its end."""
 _NATIVE_STACK_BYTES: Final = 1536 * 1024
@@ -49,24 +48,6 @@ _RESERVED_BYTES: Final = 4 * 1024 * 1024
 _SCRIPT, _MODULE, _STRICT = 0, 1, 8  # flags of JS_Eval
 _PROMISE_PENDING, _PROMISE_KEPT = 0, 1
 _HOUSE: Final = ("adopt", "begin", "step", "keep", "fail", "tell", "finish")
-
-
-class Image(msgspec.Struct, frozen=True):
-    """The memory of a machine at rest: what differs from a fresh one."""
-
-    parts: tuple[tuple[int, bytes], ...]
-    length: int
-    """Of the whole memory, in bytes."""
-    stack: int
-    runtime: int
-    context: int
-    house: tuple[int, ...]
-    """Handles of the house's functions (house.js), in the order of `_HOUSE`."""
-
-    @property
-    def kept_bytes(self) -> int:
-        """What it costs to keep this image."""
-        return sum(len(part) for _, part in self.parts)
 
 
 class Stopped(Exception):
@@ -184,7 +165,7 @@ class Machine:
         self.call("qjs_run_gc")
         memory = self.memory_bytes()
         return Image(
-            parts=tuple(_differing(self._machines.blank, memory)),
+            parts=tuple(differing(self._machines.blank, memory)),
             length=len(memory),
             stack=cast("Global", self._export("__stack_pointer")).value(self._store),
             runtime=self.call("qjs_get_runtime_ptr"),
@@ -382,22 +363,6 @@ class Machine:
 def _is_set(pointer: Any) -> bool:
     """Tell if C gave something: a pointer to nothing is false."""
     return bool(pointer)
-
-
-def _differing(blank: bytes, memory: bytes) -> Sequence[tuple[int, bytes]]:
-    """Return the runs of blocks in which the two differ; beyond its end, `blank` is zeros."""
-    parts: list[tuple[int, bytes]] = []
-    zeros = bytes(_COMPARED)
-    start: int | None = None
-    for at in range(0, len(memory) + _COMPARED, _COMPARED):
-        block = memory[at : at + _COMPARED]
-        was = blank[at : at + _COMPARED] or zeros
-        if block and block != was:
-            start = at if start is None else start
-        elif start is not None:
-            parts.append((start, memory[start:at]))
-            start = None
-    return parts
 
 
 _LIMITS: Final = {TrapCode.OUT_OF_FUEL: "time", TrapCode.STACK_OVERFLOW: "depth"}
