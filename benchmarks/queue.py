@@ -85,7 +85,7 @@ class Ours:
 
 async def measure(scale: Scale, house: House) -> list[Figure]:  # noqa: ARG001 - all take both
     """Enqueue and drain by turns, then one job at a time."""
-    is_quick = scale.runs < 5
+    is_quick = scale.lines < 100_000
     jobs = 500 if is_quick else 20_000
     few = 100 if is_quick else 3_000
     singles = 10 if is_quick else 150

@@ -18,6 +18,7 @@ from loglineos.services.queue.worker import WorkerSettings
 _ROLES: Final[tuple[Role, ...]] = ("worker",)
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SLOTS_MAX: Final = 10_000
+_ROLES: Final[tuple[Role, ...]] = ("worker",)
 Many = Annotated[tuple[str, ...] | None, Parameter(negative=())]
 
 
@@ -32,18 +33,17 @@ async def work(
     if not 1 <= slots <= _SLOTS_MAX:
         raise InvalidInput(field="slots", shape=shape_of(slots), reason=_SLOTS)
     settings = WorkerSettings(slots=slots, drain_s=max(0.0, drain), queues=queue or None)
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    async with session.node(announces=True) as node, open_engine(node) as engine:
-        for number in _STOPPING:
-            loop.add_signal_handler(number, stop.set)
-        try:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in _STOPPING:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with session.node(announces=True) as node, open_engine(node) as engine:
             _say(session, "started", engine.name, 0, _STARTED)
             ended = await engine.run(stop, roles=_ROLES, settings=settings)
-        finally:
-            for number in _STOPPING:
-                loop.remove_signal_handler(number)
-        _say(session, "stopped", engine.name, ended, _STOPPED)
+    finally:
+        for number in _STOPPING:
+            loop.remove_signal_handler(number)
+    _say(session, "stopped", engine.name, ended, _STOPPED)
 
 
 def _say(session: Session, event: str, name: str, ended: int, text: Text) -> None:
