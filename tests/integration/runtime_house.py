@@ -21,6 +21,7 @@ from loglineos.runtime.execution.executor import Executor
 from loglineos.runtime.execution.replay import Verdict, replay
 from loglineos.runtime.execution.requests import draft_request
 from loglineos.runtime.execution.secrets import FileSecrets
+from loglineos.runtime.execution.sources import LedgerSource
 from loglineos.runtime.execution.waking import NAME, Waker
 from loglineos.runtime.following import Bell, Cursors, Follower, Log
 from loglineos.runtime.functions import Function
@@ -156,7 +157,7 @@ class RuntimeHouse:
 
     async def replay(self, execution: Record) -> Verdict:
         """Replay an execution from the ledger."""
-        return await replay(self.runners, self, execution.id)
+        return await replay(self.runners, self.source, execution.id)
 
     async def pass_time(self, **span: float) -> None:
         """Turn the clock."""
@@ -164,16 +165,12 @@ class RuntimeHouse:
 
     # What `replay` reads ------------------------------------------------------------------------
 
-    async def events(self, entity: UUID) -> list[Record]:
-        return await self._records("id = %s ORDER BY seq", entity)
+    @property
+    def source(self) -> LedgerSource:
+        return LedgerSource(self.writer.pool, "casa")
 
     async def steps(self, execution: UUID) -> list[Record]:
-        return await self._records(
-            "parent_id = %s AND entity_type = 'step' ORDER BY position", execution
-        )
-
-    async def preludes(self, name: str) -> list[Record]:
-        return await self._records("entity_type = 'prelude' AND name = %s ORDER BY seq", name)
+        return await self.source.steps(execution)
 
     async def emitted(self, execution: Record) -> list[Record]:
         """List what a run appended besides its bookkeeping."""

@@ -45,8 +45,9 @@ async def test_each_effect_is_a_step_and_what_it_appends_comes_with_it(runtime: 
         end.output["id"], "ana", end.trace_id,
     )  # fmt: skip
     steps = await runtime.steps(end.id)
-    assert [step.did for step in steps] == ["ctx.emit", "ctx.ledger.get", "ctx.log"]
-    assert [step.status for step in steps] == ["complete"] * 3
+    assert steps[0].id == invoice.id, "what is emitted is its own step"
+    assert [step.did for step in steps[1:]] == ["ctx.ledger.get", "ctx.log"]
+    assert [step.status for step in steps[1:]] == ["complete"] * 2
     assert (await runtime.replay(end)).verdict == "equal"
 
 
@@ -178,7 +179,7 @@ async def test_what_is_gathered_settles_in_the_order_of_the_journal(runtime: Run
 
 
 async def test_a_failed_run_undoes_what_it_did_the_last_first(runtime: RuntimeHouse):
-    for name in ("reservar", "cobrar"):
+    for name in ("reservar_sala", "cobrar_sala"):
         await runtime.push(
             "import ctx\nFUNCTION = {'effects': ['emit']}\n"
             f"def main(input):\n    ctx.emit({{'did': '{name}', 'this': input['what']}})\n",
@@ -188,8 +189,8 @@ async def test_a_failed_run_undoes_what_it_did_the_last_first(runtime: RuntimeHo
         "import ctx\n"
         "FUNCTION = {'effects': ['run']}\n"
         "def main(input):\n"
-        "    ctx.compensate('reservar', {'what': 'desfazer reserva'})\n"
-        "    ctx.compensate('cobrar', {'what': 'devolver'})\n"
+        "    ctx.compensate('reservar_sala', {'what': 'desfazer reserva'})\n"
+        "    ctx.compensate('cobrar_sala', {'what': 'devolver'})\n"
         "    ctx.fail('sem_quarto', 'não há quarto', quarto=204)\n"
     )
     async with runtime.working():
@@ -199,7 +200,10 @@ async def test_a_failed_run_undoes_what_it_did_the_last_first(runtime: RuntimeHo
         "sem_quarto",
         {"quarto": 204},
     )
-    assert [one["function"] for one in end.metadata["compensated"]] == ["cobrar", "reservar"]
+    assert [one["function"] for one in end.metadata["compensated"]] == [
+        "cobrar_sala",
+        "reservar_sala",
+    ]
     done = await runtime._records("entity_type = 'logline' ORDER BY position")
     assert [one.this for one in done] == ["devolver", "desfazer reserva"]
     assert (await runtime.replay(end)).verdict == "equal"

@@ -19,6 +19,7 @@ from loglineos.base.clock import Clock
 from loglineos.base.entropy import Entropy
 from loglineos.base.errors import (
     Conflict,
+    Forbidden,
     InvalidInput,
     KeyNotTrusted,
     NotFound,
@@ -34,7 +35,9 @@ from loglineos.ledger.appender import Appender
 from loglineos.ledger.keyring import KeyRing
 from loglineos.ledger.logline import faults_of, is_act, judge
 from loglineos.ledger.record import Draft, Record
+from loglineos.ledger.reserved import check_not_of_code
 from loglineos.ledger.rows import record_of
+from loglineos.ledger.scratch import SIMULATION, is_scratch
 from loglineos.ledger.seal import Sealed, bytes_of, seal
 from loglineos.ledger.signature import SigningKey
 from loglineos.ledger.trust import speaker_of
@@ -61,13 +64,18 @@ class Writer:
         keyring: KeyRing,
         clock: Clock,
         entropy: Entropy,
+        is_simulated: bool = False,
     ) -> None:
-        """Read heads through `pool` (role logline_reader); sign with the keys of `keyring`."""
+        """Read heads through `pool` (role logline_reader); sign with the keys of `keyring`.
+
+        `is_simulated`: whatever it writes is marked `simulated`, and goes to scratch tenants only.
+        """
         self.appender = appender
         self.pool = pool
         self.keyring = keyring
         self.clock = clock
         self.entropy = entropy
+        self.is_simulated = is_simulated
 
     async def append(
         self,
@@ -76,13 +84,15 @@ class Writer:
         tenant: str,
         key: SigningKey | None = None,
         if_absent: bool = False,
+        is_of_code: bool = False,
     ) -> list[Record]:
         """Judge, seal and append drafts in order, whole or not at all; return them as stored.
 
         Durable before return; positions are dense and in commit order. Without `key`, each draft
         is signed by the key that the node holds for its `who`, else by the node's own. The same
         id, seq and bytes again return the stored record and write nothing; `if_absent` does so
-        for other bytes too. At most `limits.batch_records_max` drafts.
+        for other bytes too. `is_of_code` says that the runtime writes, which alone may speak as a
+        function and keep journals. At most `limits.batch_records_max` drafts.
 
         Raises:
             InvalidInput, TooLarge: a draft cannot be kept; the error names the field.
@@ -96,6 +106,8 @@ class Writer:
         """
         if len(drafts) > limits.batch_records_max:
             raise _too_many(len(drafts))
+        if not is_of_code:
+            check_not_of_code(drafts)
         chosen_by_us = any(draft.id is not None and draft.seq is None for draft in drafts)
         is_reopened = False
         for _ in range(_RACES_MAX):
@@ -224,6 +236,8 @@ class Writer:
             if number % TURN_DRAFTS == 0:
                 await asyncio.sleep(0)
             ready.append(_of_tenant(judge(draft), tenant))
+        if self.is_simulated:
+            ready = _simulated(ready, tenant)
         known = {**await self._chain(ready, tenant), **(on_their_way or {})}
         heads: dict[UUID, int] = {}
         for entity, seq in known:
@@ -323,6 +337,17 @@ def _of_tenant(draft: Draft, tenant: str) -> Draft:
     if draft.tenant_id != tenant:
         raise InvalidInput(field="tenant_id", shape=shape_of(draft.tenant_id), reason=_TENANT)
     return draft
+
+
+def _simulated(drafts: Sequence[Draft], tenant: str) -> list[Draft]:
+    """Mark what a simulation writes; none of it enters a house that is none.
+
+    Raises:
+        Forbidden: `tenant` is no scratch tenant.
+    """
+    if not is_scratch(tenant):
+        raise Forbidden(actor=SIMULATION, role="-", act=f"append to {tenant}")
+    return [msgspec.structs.replace(draft, simulated=True) for draft in drafts]
 
 
 def _too_many(count: int) -> TooLarge:

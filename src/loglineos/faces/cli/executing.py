@@ -22,6 +22,7 @@ from loglineos.faces.cli.session import Session
 from loglineos.faces.cli.tables import Column, facts, table
 from loglineos.ledger.reading.filters import Filter
 from loglineos.ledger.record import Record
+from loglineos.runtime.execution.journal import step_of
 from loglineos.runtime.execution.lives import read_steps, read_tree, retry
 from loglineos.runtime.execution.requests import EXECUTION, draft_request, is_unfinished
 from loglineos.services.queue.lives import cancel
@@ -91,7 +92,7 @@ async def show_execution(
     async with session.node() as node:
         head = await _find(session, node, which)
         first = await reader_of(session, node).get(head.id, seq=0)
-        steps = await read_steps(node.reader_pool, session.tenant, head.id)
+        steps = await read_steps(node.reader_pool, session.tenant, head)
     document = record_document(head, session.language)
     document["input"] = first.input
     document["steps"] = [_step_document(step) for step in steps]
@@ -265,25 +266,26 @@ def _page(session: Session, head: Record, first: Record, steps: Sequence[Record]
     columns = [Column(title=title) for title in (_STEP, _STATUS, _ASKED, _GAVE)]
     rows = [
         [
-            str((step.metadata or {}).get("n", "?")), status_text(step.status, session.language),
-            plain(step.did), one_line(_gave(step))[:80],
+            str(step_of(step).n), status_text(step.status, session.language),
+            plain(step_of(step).key.name), one_line(_gave(step))[:80],
         ]
         for step in steps
     ]  # fmt: skip
     return table(columns, rows, width=session.width, language=session.language)
 
 
-def _gave(step: Record) -> str:
-    value = step.error if step.error is not None else step.output
+def _gave(record: Record) -> str:
+    step = step_of(record)
+    value = step.error if step.error is not None else step.value
     return "" if value is None else msgspec.json.encode(value).decode()
 
 
-def _step_document(step: Record) -> dict[str, Any]:
-    about = step.metadata or {}
+def _step_document(record: Record) -> dict[str, Any]:
+    step = step_of(record)
     return {
-        "n": about.get("n"), "did": step.did, "status": step.status, "input": step.input,
-        "output": step.output, "error": step.error, "position": step.position,
-        "idempotency_key": step.idempotency_key,
+        "n": step.n, "did": step.key.name, "state": step.state, "input": record.input,
+        "value": step.value, "error": step.error, "position": record.position,
+        "id": str(record.id), "idempotency_key": record.idempotency_key,
     }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from loglineos.ledger.archive.export_files import find_export, read_block, read_
 from loglineos.ledger.reading.moments import instant_of
 from loglineos.ledger.record import Record
 from loglineos.runtime.execution.replay import Verdict, replay, summarise
-from loglineos.runtime.execution.sources import WANTED, LedgerSource, RecordsSource
+from loglineos.runtime.execution.sources import LedgerSource, RecordsSource
 from loglineos.runtime.sandbox.runners import Runners, RunnerSettings
 
 _SHOWN: Final = 50
@@ -92,8 +92,7 @@ def _records(path: Path) -> Iterator[Record]:
         for _, one in read_block(block):
             if isinstance(one, InvalidInput):
                 raise one
-            if one.record.entity_type in WANTED:
-                yield one.record
+            yield one.record
 
 
 def _id(which: str) -> UUID:

@@ -35,6 +35,7 @@ from loglineos.ledger.intake.cells import ALIASES, NOT_READ, SHAPES, TARGETS
 from loglineos.ledger.intake.formats import KEPT_BYTES_MAX, Item
 from loglineos.ledger.intake.occurrences import Occurrences, content_id
 from loglineos.ledger.record import Draft, Json
+from loglineos.ledger.reserved import is_of_code
 
 _LARGE_BYTES: Final = 48 * 1024
 _RECORD_BYTES: Final = limits.record_bytes_max - 32 * 1024
@@ -131,6 +132,8 @@ def _columns(
             given[key if key != "at" else "when"] = content
         else:
             fields[column] = found
+    if is_of_code(fields.get("who"), None, fields.get("metadata")):
+        _settle_author(fields, given)
     _settle_time(fields, given, extra, value, now)
     _settle_tenant(fields, extra, tenant)
     if source is not None:
@@ -138,6 +141,13 @@ def _columns(
     if given or extra or item.escaped or item.problem is not None:
         fields["details"] = _details(fields.get("details"), given, extra, item)
     return fields
+
+
+def _settle_author(fields: dict[str, Any], given: dict[str, Json]) -> None:
+    """A foreign line never speaks as code of the house, nor into the journal of a run."""
+    for name in ("who", "metadata"):
+        if is_of_code(fields.get("who"), None, fields.get("metadata")) and name in fields:
+            given[name] = fields.pop(name)
 
 
 def _settle_time(

@@ -27,7 +27,7 @@ from loglineos.runtime.execution.effects.effect import (
 )
 from loglineos.runtime.execution.effects.waits import until_text
 from loglineos.runtime.execution.grants import check_granted
-from loglineos.runtime.execution.journal import Step, StepKey, draft_step, key_of
+from loglineos.runtime.execution.journal import Step, StepKey, carried, draft_step, key_of
 from loglineos.runtime.execution.scribe import Scribe
 from loglineos.runtime.execution.tools import Tools
 from loglineos.runtime.sandbox.limits import BUDGET
@@ -277,6 +277,9 @@ class Conversation:
             )
         else:
             value = performed.value if isinstance(performed, Done) else None
+            if isinstance(performed, Done) and performed.is_carried:
+                await self._keep_carried(question, performed, late)
+                return self._journal.steps[call.n]
             draft = self._step(call.n, key, "complete", asked=asked, value=value, **late)
         if effect.mode in ("pure", "end"):
             self._scribe.hold(draft)
@@ -286,6 +289,19 @@ class Conversation:
         if isinstance(performed, End):
             raise Ending(performed)
         return self._journal.steps[call.n]
+
+    async def _keep_carried(
+        self, question: Question, performed: Done, late: dict[str, Any]
+    ) -> None:
+        """Append what was emitted as its own step."""
+        *before, emitted = performed.drafts
+        about = dict(late)
+        if self._journal.epoch:
+            about["epoch"] = self._journal.epoch
+        if self._cpu_us:
+            about["cpu_us"], self._cpu_us = self._cpu_us, 0
+        step = carried(self._scribe.head, question.call.n, question.key, emitted, **about)
+        await self._scribe.append([*before, step])
 
     async def _write_rest(self, question: Question, rest: Rest) -> Pending:
         """Write that a step waits, once, and again when it waits for something else."""

@@ -1,9 +1,16 @@
 -- name: steps_of
--- The journal of an execution, in the order in which it was written.
+-- The journal of an execution, in the order in which it was written: its steps, and what it emitted,
+-- which is its own step. One index each. Only what the function itself said counts.
 SELECT r.*
 FROM ledger.universal_registry r
 WHERE r.tenant_id = %(tenant)s AND r.parent_id = %(execution)s AND r.entity_type = 'step'
-ORDER BY r.position;
+  AND r.who = %(who)s
+UNION ALL
+SELECT r.*
+FROM ledger.universal_registry r
+WHERE r.tenant_id = %(tenant)s AND r.cause_id = %(execution)s AND r.who = %(who)s
+  AND r.entity_type <> 'step' AND jsonb_typeof(r.metadata -> 'step') = 'object'
+ORDER BY position;
 
 -- name: first_event
 -- What was asked for: the first event of an execution.

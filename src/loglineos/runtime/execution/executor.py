@@ -23,6 +23,7 @@ from loglineos.base.errors import Conflict, Diverged, LoglineError, RunnerLost
 from loglineos.database.pool import Pool
 from loglineos.database.queries import Queries
 from loglineos.ledger.record import Record
+from loglineos.ledger.reserved import CODE
 from loglineos.ledger.rows import record_of
 from loglineos.runtime.execution.admission import Admission
 from loglineos.runtime.execution.effects.catalog import NAMES
@@ -147,7 +148,10 @@ class Executor:
         """Read what a run was answered so far, and its input."""
         if execution.seq == 0:
             return Journal(execution.id), execution.input
-        asked = {"tenant": execution.tenant_id, "execution": execution.id}
+        asked = {
+            "tenant": execution.tenant_id, "execution": execution.id,
+            "who": f"{CODE}{execution.name}",
+        }  # fmt: skip
         async with self._reading.connection() as connection:
             cursor = await connection.execute(_SQL["steps_of"], asked)
             records = [record_of(row) for row in await cursor.fetchall()]

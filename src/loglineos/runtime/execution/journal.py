@@ -2,8 +2,9 @@
 
 Each question is one entity of type `step`, whose id follows from the execution and the number of
 the step: it cannot be written twice. Its first event is the intent (status `running`, or `waiting`
-for a time, a person or a fact), its second the answer (`complete` or `error`); what is itself an
-append, or touches nothing, is answered in its first event.
+for a time, a person or a fact), its second the answer (`complete` or `error`); what touches nothing
+is answered in its first event. A record that the run emits is its own step: it says so in
+`metadata.step`.
 
 Always holds: the journal is the truth about a run. A program that asks something else at a step
 than its journal says has parted from it, and is stopped.
@@ -24,6 +25,8 @@ from loglineos.runtime.ids import derived_id, step_id
 from loglineos.runtime.sandbox.values import canon, digest
 
 STEP: Final = "step"
+CARRIED: Final = "step"
+"""Where the metadata of an emitted record says which step it is."""
 
 
 class StepKey(msgspec.Struct, frozen=True):
@@ -160,9 +163,45 @@ def idempotency_key(execution: UUID, n: int, epoch: int) -> str:
     return f"{execution}:{n}:{epoch}" if epoch else f"{execution}:{n}"
 
 
+def is_step(record: Draft | Record) -> bool:
+    """Tell whether a record belongs to a journal: a step, or an emitted record that is one."""
+    return record.entity_type == STEP or isinstance((record.metadata or {}).get(CARRIED), dict)
+
+
+def execution_of(record: Draft | Record) -> UUID | None:
+    """Return the execution to whose journal a record belongs."""
+    if not is_step(record):
+        return None
+    return record.parent_id if record.entity_type == STEP else record.cause_id
+
+
+def carried(execution: Record, n: int, key: StepKey, draft: Draft, **about: Any) -> Draft:
+    """Make an emitted record its own step."""
+    told = {"n": n, "kind": key.kind, "name": key.name, "args_hash": key.args_hash, **about}
+    metadata = {**(draft.metadata or {}), CARRIED: told}
+    epoch = int(about.get("epoch", 0))
+    return msgspec.structs.replace(
+        draft, metadata=metadata, span_id=span_of(step_of_epoch(execution.id, n, epoch))
+    )
+
+
 def step_of(record: Draft | Record) -> Step:
     """Read one event of a step."""
     about = record.metadata or {}
+    if record.entity_type != STEP:
+        about = about[CARRIED]
+        return Step(
+            n=int(about["n"]),
+            epoch=int(about.get("epoch", 0)),
+            key=StepKey(str(about["kind"]), str(about["name"]), str(about["args_hash"])),
+            state="done",
+            seq=0,
+            position=record.position if isinstance(record, Record) else None,
+            value={"id": str(record.id), "seq": record.seq or 0},
+            settled=about.get("settled"),
+            cpu_us=int(about.get("cpu_us", 0)),
+            metadata=about,
+        )
     states: dict[str | None, Literal["intent", "waiting"]] = {
         "running": "intent", "waiting": "waiting",
     }  # fmt: skip

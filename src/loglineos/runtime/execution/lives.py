@@ -13,8 +13,10 @@ from loglineos.base.language import Text
 from loglineos.database.pool import Pool
 from loglineos.database.queries import Queries
 from loglineos.ledger.record import Record
+from loglineos.ledger.reserved import CODE
 from loglineos.ledger.rows import record_of
 from loglineos.ledger.writer import Writer
+from loglineos.runtime.execution.journal import step_of
 from loglineos.runtime.execution.requests import EXECUTION, follow_up
 from loglineos.runtime.following import asking
 
@@ -70,9 +72,9 @@ async def read_tree(pool: Pool, tenant: str, root: Record) -> Branch:
     return branch(root.id)
 
 
-async def read_steps(pool: Pool, tenant: str, execution: UUID) -> list[Record]:
+async def read_steps(pool: Pool, tenant: str, execution: Record) -> list[Record]:
     """Read the events of an execution's steps, in the order of their positions."""
-    asked = {"tenant": tenant, "execution": execution}
+    asked = {"tenant": tenant, "execution": execution.id, "who": f"{CODE}{execution.name}"}
     async with asking(pool) as connection:
         cursor = await connection.execute(_SQL["steps_of"], asked)
         return [record_of(row) for row in await cursor.fetchall()]
@@ -100,12 +102,11 @@ async def retry(
     """
     if execution.entity_type != EXECUTION or execution.status not in _AGAIN:
         raise MoveNotAllowed(old=execution.status, new="queued", allowed=", ".join(sorted(_AGAIN)))
-    steps = await read_steps(writer.pool, tenant, execution.id)
-    numbers = {int((step.metadata or {}).get("n", 0)) for step in steps}
+    steps = await read_steps(writer.pool, tenant, execution)
+    told = [step_of(step) for step in steps]
+    numbers = {step.n for step in told}
     if from_step is None:
-        failed = [
-            int((step.metadata or {}).get("n", 1)) for step in steps if step.error is not None
-        ]
+        failed = [step.n for step in told if step.error is not None]
         from_step = max(failed, default=1)
     elif from_step not in numbers:
         known = f"1-{max(numbers)}" if numbers else "none"

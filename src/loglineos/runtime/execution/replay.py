@@ -108,12 +108,24 @@ async def replay(runners: Runners, source: Source, execution: UUID) -> Verdict:
     raise AssertionError("the loop returns or raises")
 
 
+class _NoWriter:
+    """Writes nothing: a replay that wants to has parted from its journal."""
+
+    is_simulated = False
+
+    async def append(self, drafts: list[Any], **_: Any) -> list[Record]:
+        raise Diverged(
+            execution="replay", step=None, expected="the journal", found=f"{len(drafts)} records",
+            what="execution", where="writer", reason="append",
+        )  # fmt: skip
+
+
 class _Nothing:
     """The world of a replay: there is none."""
 
+    writer = _NoWriter()
+
     def __getattr__(self, name: str) -> Any:
-        if name == "writer":
-            return None
         raise Diverged(
             execution="replay", step=None, expected="the journal", found=name, what="execution",
             where="world", reason=name,

@@ -11,7 +11,7 @@ from typing import Any
 
 from loglineos.ledger.record import Draft, Record
 from loglineos.ledger.writer import Writer
-from loglineos.runtime.execution.journal import STEP, Journal, step_of
+from loglineos.runtime.execution.journal import Journal, execution_of, step_of
 from loglineos.runtime.execution.requests import EXECUTION, follow_up
 
 
@@ -36,7 +36,9 @@ class Scribe:
 
     @property
     def active_ms(self) -> int:
-        """How long workers have been at this execution, waits apart."""
+        """How long workers have been at this execution, waits apart. No time passes in a simulation."""
+        if self._writer.is_simulated:
+            return self._active_ms_before
         return self._active_ms_before + int((time.perf_counter() - self._began) * 1000)
 
     def hold(self, draft: Draft) -> None:
@@ -59,11 +61,11 @@ class Scribe:
         whole = [*self._beginning(ends), *self._buffered, *drafts, *([ends] if ends else [])]
         if not whole:
             return
-        records = await self._writer.append(whole, tenant=self.head.tenant_id)
+        records = await self._writer.append(whole, tenant=self.head.tenant_id, is_of_code=True)
         self._buffered.clear()
         self._is_begun = True
         for record in records:
-            if record.entity_type == STEP and record.parent_id == self.head.id:
+            if execution_of(record) == self.head.id:
                 self.journal.keep(step_of(record))
             elif record.entity_type == EXECUTION and record.id == self.head.id:
                 self.head = record

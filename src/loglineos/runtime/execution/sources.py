@@ -10,15 +10,17 @@ from uuid import UUID
 from loglineos.database.pool import Pool
 from loglineos.database.queries import Queries
 from loglineos.ledger.record import Record
+from loglineos.ledger.reserved import CODE
 from loglineos.ledger.rows import record_of
+from loglineos.runtime.execution.journal import execution_of
 from loglineos.runtime.execution.replay import ENDED
 from loglineos.runtime.following import asking
 
 _SQL: Final = Queries.load("loglineos.runtime.execution", "execution.sql")
 _PAGE: Final = 500
 _EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
-WANTED: Final = frozenset({"execution", "step", "function", "prelude"})
-"""The types of records that replays need."""
+WANTED: Final = frozenset({"execution", "function", "prelude"})
+"""The types of records that replays need, besides steps."""
 
 
 class LedgerSource:
@@ -35,7 +37,9 @@ class LedgerSource:
 
     async def steps(self, execution: UUID) -> list[Record]:
         """Return the events of an execution's steps, in the order of their positions."""
-        return await self._records("steps_of", execution=execution)
+        events = await self.events(execution)
+        who = f"{CODE}{events[0].name}" if events else ""
+        return await self._records("steps_of", execution=execution, who=who)
 
     async def preludes(self, name: str) -> list[Record]:
         """Return every version of a module of the prelude."""
@@ -73,10 +77,10 @@ class RecordsSource:
         self._preludes: dict[str, list[Record]] = {}
         self._ended: dict[UUID, datetime | None] = {}
         for record in records:
+            journal = execution_of(record)
+            if journal is not None:
+                self._steps.setdefault(journal, []).append(record)
             if record.entity_type not in WANTED:
-                continue
-            if record.entity_type == "step" and record.parent_id is not None:
-                self._steps.setdefault(record.parent_id, []).append(record)
                 continue
             self._lives.setdefault(record.id, []).append(record)
             if record.entity_type == "prelude" and record.name is not None:

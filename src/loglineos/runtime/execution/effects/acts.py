@@ -14,6 +14,7 @@ import msgspec
 
 from loglineos.base.errors import LoglineError, NotFound
 from loglineos.ledger.record import DRAFT_FIELDS, Draft
+from loglineos.ledger.reserved import JOURNAL
 from loglineos.runtime.execution.effects.effect import (
     Call,
     Denied,
@@ -48,26 +49,25 @@ _DELAY_S_MAX: Final = 366 * 86_400.0
 
 @effect("ctx.emit", "append", like="(span)", needs=("emit",))
 async def emit_record(world: World, call: Call) -> Performed:
-    """Append one record; a known `id` goes on with that life."""
+    """Append one record; a known `id` goes on with that life. The record is its own step."""
     draft = draft_span(call.arguments["span"], call)
     if isinstance(draft, Denied):
         return draft
-    if draft.seq is None:
-        return Done(
-            value={"id": str(draft.id), "seq": 0}, drafts=(msgspec.structs.replace(draft, seq=0),)
-        )
-    try:
-        head = await world.writer.latest(call.tenant, draft.id or derived_id("none"))
-    except NotFound:
-        return Done(
-            value={"id": str(draft.id), "seq": 0}, drafts=(msgspec.structs.replace(draft, seq=0),)
-        )
-    except LoglineError as failure:
-        return failed("ctx.emit", failure)
-    if head.entity_type in OURS:
-        return _NOT_YOURS
-    draft = msgspec.structs.replace(draft, seq=head.seq + 1)
-    return Done(value={"id": str(head.id), "seq": head.seq + 1}, drafts=(draft,))
+    assert draft.id is not None, "it has an id, the program's or a derived one"
+    seq = 0
+    if draft.seq is not None:
+        try:
+            head = await world.writer.latest(call.tenant, draft.id)
+        except NotFound:
+            pass
+        except LoglineError as failure:
+            return failed("ctx.emit", failure)
+        else:
+            if head.entity_type in OURS:
+                return _NOT_YOURS
+            seq = head.seq + 1
+    value = {"id": str(draft.id), "seq": seq}
+    return Done(value=value, drafts=(msgspec.structs.replace(draft, seq=seq),), is_carried=True)
 
 
 def draft_span(span: Any, call: Call) -> Draft | Denied:
@@ -97,6 +97,7 @@ def draft_span(span: Any, call: Call) -> Draft | Denied:
     if not isinstance(metadata, dict):
         return _bad("metadata is an object")
     execution = call.execution
+    metadata = {name: value for name, value in metadata.items() if name != JOURNAL}
     about = {**metadata, "execution": str(execution.id), "depth": depth_of(execution) + 1}
     known = parse_id(given.pop("id", None))
     given.pop("seq", None)
@@ -108,8 +109,11 @@ def draft_span(span: Any, call: Call) -> Draft | Denied:
         "owner_id": execution.owner_id,
         "simulated": execution.simulated,
         "metadata": about,
+        "cause_id": str(execution.id),
     }
-    given.setdefault("cause_id", str(execution.id))
+    led = given.pop("cause_id", None)  # the run is what led here; what it names is related
+    if led is not None:
+        given["related_to"] = [*(given.get("related_to") or ()), led]
     given.setdefault("trace_id", execution.trace_id)
     given.setdefault("visibility", execution.visibility)
     given.setdefault("at", call.now)

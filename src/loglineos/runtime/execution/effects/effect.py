@@ -38,10 +38,14 @@ Mode = Literal["pure", "append", "external", "wait", "end"]
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """The effect is done: `value` is its answer, `drafts` are appended with the journal's."""
+    """The effect is done: `value` is its answer, `drafts` are appended with the journal's.
+
+    `is_carried`: the last of the drafts is itself the step, and says so in its metadata.
+    """
 
     value: Any = None
     drafts: tuple[Draft, ...] = ()
+    is_carried: bool = False
 
 
 class Denied(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from loglineos.ledger.scratch import is_scratch
 from loglineos.runtime.execution.effects.effect import Call, Denied, Done, Performed, World, effect
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
@@ -47,7 +48,7 @@ async def ask_server(world: World, call: Call) -> Performed:
     problem = _check(call.arguments)
     if problem is not None:
         return Denied(type="ValueError", message=f"ctx.http: {problem}", code="invalid_input")
-    if world.is_simulated:
+    if world.is_simulated or call.execution.simulated or is_scratch(call.tenant):
         return Done(value={"status": 200, "headers": {}, "body": "", "simulated": True})
     secrets: dict[str, str] = {}
     for name in secrets_of(call.arguments):

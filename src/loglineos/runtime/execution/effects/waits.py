@@ -182,7 +182,11 @@ def _ask(call: Call, again: int, until: datetime | None) -> Rest:
         run_at=until,
         simulated=execution.simulated,
         details={"if_timeout": asked["if_timeout"]} if until else None,
-        metadata={"execution": str(execution.id), "step": call.n, "depth": depth_of(execution) + 1},
+        metadata={
+            "execution": str(execution.id),
+            "asked_at": call.n,
+            "depth": depth_of(execution) + 1,
+        },
     )
     return Rest(
         until=until,
