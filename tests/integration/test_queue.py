@@ -9,11 +9,12 @@ import pytest
 
 from loglineos.base.errors import MoveNotAllowed
 from loglineos.ledger.verification.rebuild import rebuild
+from loglineos.runtime.execution.lives import retry
 from loglineos.runtime.execution.outcome import Outcome
 from loglineos.runtime.execution.requests import draft_request
 from loglineos.services.queue.enqueue import enqueue
 from loglineos.services.queue.handlers import handler_id
-from loglineos.services.queue.lives import cancel, requeue
+from loglineos.services.queue.lives import cancel
 from loglineos.services.queue.settings import pause, resume, set_limits
 from tests.integration.queue_house import ask, life, new_worker, rows_of, statuses, until, working
 
@@ -86,12 +87,12 @@ async def test_a_failure_without_further_attempts_is_an_error_and_can_be_asked_f
         await until(lambda: worker.ended == 1)
         failed = await house.writer.latest("casa", record.id)
         assert failed.status == "error"
-        again = await requeue(house.writer, failed, tenant="casa", by="ana")
+        again = await retry(house.writer, failed, tenant="casa", by="ana")
         assert (again.status, again.who, again.attempt) == ("queued", "ana", 1)
         await until(lambda: worker.ended == 2)
     assert await statuses(house, [record]) == ["error"]
     with pytest.raises(MoveNotAllowed):
-        await requeue(house.writer, again, tenant="casa", by="ana")
+        await retry(house.writer, again, tenant="casa", by="ana")
 
 
 async def test_an_output_that_no_record_may_hold_is_an_error_and_harms_no_neighbour(house):

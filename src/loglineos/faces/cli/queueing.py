@@ -19,7 +19,7 @@ from loglineos.faces.cli.session import Session
 from loglineos.faces.cli.tables import Column, table
 from loglineos.ledger.reading.moments import instant_of
 from loglineos.ledger.record import Record
-from loglineos.services.queue.lives import requeue
+from loglineos.runtime.execution.lives import retry
 from loglineos.services.queue.overview import (
     ENDS,
     QueueState,
@@ -125,7 +125,7 @@ async def requeue_executions(
                 limit=_REQUEUED_MAX,
             )  # fmt: skip
         made = [
-            await requeue(node.writer, head, tenant=session.tenant, by=session.actor)
+            await retry(node.writer, head, tenant=session.tenant, by=session.actor)
             for head in heads
         ]
     document = {"executions": [{"id": str(one.id), "seq": one.seq} for one in made]}

@@ -18,7 +18,6 @@ from loglineos.services.queue.worker import WorkerSettings
 _ROLES: Final[tuple[Role, ...]] = ("worker",)
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SLOTS_MAX: Final = 10_000
-_ROLES: Final[tuple[Role, ...]] = ("worker",)
 Many = Annotated[tuple[str, ...] | None, Parameter(negative=())]
 
 

@@ -103,19 +103,3 @@ async def cancel(
     )  # fmt: skip
     (record,) = await writer.append([end], tenant=tenant)
     return record
-
-
-async def requeue(
-    writer: Writer, execution: Record, *, tenant: str, by: str, run_at: datetime | None = None
-) -> Record:
-    """Let an execution that failed or is dead run again, as if it had never been tried.
-
-    Raises:
-        MoveNotAllowed: it did not fail.
-        Conflict: it moved on meanwhile; read it again and decide anew.
-    """
-    if execution.status not in ("dead", "error"):
-        raise MoveNotAllowed(old=execution.status, new="queued", allowed="")
-    again = follow_up(execution, who=by, did="requeue", status="queued", attempt=1, run_at=run_at)
-    (record,) = await writer.append([again], tenant=tenant)
-    return record
