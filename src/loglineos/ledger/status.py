@@ -111,7 +111,7 @@ MOVES: Final[dict[str, frozenset[str]]] = {
     "queued": frozenset({*_WORK, *_ENDS, "dead", "archived"}),
     "open": frozenset({"waiting", "complete", "archived"}),
     "active": frozenset({"active", "revoked", "archived"}),
-    "running": frozenset({*_WORK, *_ENDS, "dead"}),
+    "running": frozenset({*_WORK, *_ENDS, "dead", "archived"}),
     "waiting": frozenset({*_WORK, *_ENDS, "dead", "valid", "archived"}),
     "valid": frozenset({*_WORK, *_ENDS, "archived"}),
     "under_review": frozenset({"waiting", "valid", "archived"}),
