@@ -165,8 +165,9 @@ async def open_engine(
         await write_rows(node.writer, tenant)
     missing = await _layers_missing_allowed(node)
     settings = RunnerSettings(
-        processes=runner_processes, sessions_max=64, layers_missing_allowed=missing
-    )
+        processes=runner_processes, sessions_max=64, layers_missing_allowed=missing,
+        javascript_folder=str(node.settings.home / "javascript"),
+    )  # fmt: skip
     async with node.work_pool() as work, Runners(settings) as runners, HttpDoor() as door:
         laws = Laws(node.writer, runners, root=node.keyring.public("root"), fresh_s=_FRESH_S)
         secrets = FileSecrets(node.settings.home / "secrets")

@@ -88,6 +88,20 @@ def test_what_cannot_be_published_is_told_and_leaves_nothing():
     assert "run_code" in {one["name"] for one in after["functions"]}
 
 
+def test_a_function_in_javascript_runs_and_replays():
+    with running_node() as (environment, folder):
+        code = "export default function main(input) { return { total: input.a + input.b } }"
+        (folder / "soma.js").write_text(code, encoding="utf-8")
+        pushed, ran, replayed = run(
+            folder, environment, "logline fn push soma.js --json",
+            "logline fn run soma --input '{\"a\": 2, \"b\": 40}' --json", "logline replay --all --json",
+        )  # fmt: skip
+        assert (document(pushed)["language"], document(pushed)["runtime"]) == ("javascript", "pure")
+        assert document(ran)["output"] == {"total": 42}
+        assert replayed.exit_status == 0, replayed.output
+        assert document(replayed)["counts"]["equal"] == 1
+
+
 def test_the_manifest_is_shown_changed_and_kept_by_the_root():
     key = "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29"
     with running_node() as (environment, folder):

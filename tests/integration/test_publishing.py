@@ -173,6 +173,35 @@ async def test_code_that_the_engine_lacks_is_refused_before_it_is_published(hous
             assert done.is_new
 
 
+async def test_the_engine_itself_tells_the_lines_that_cannot_work(house):
+    async with decided(house) as laws:
+        check = checker(laws, laws._runners, "casa")
+        text = "import ctx\nFUNCTION = {'effects': ['ledger.read']}\ndef main(input):\n    return ctx.ledger.get()\n"
+        with pytest.raises(ProgramRefused) as caught:
+            await check(read_source(text, filename="f.py"))
+        assert caught.value.fields["findings"].en.startswith("line 4: types: No argument provided")
+        (warned,) = await check(
+            read_source("def main(input) -> int:\n    return 'one'\n", filename="f.py")
+        )
+        assert warned.en.startswith("line 2: types:")
+
+
+async def test_a_house_checks_against_its_own_prelude_and_lets_cpython_have_more(house):
+    async with decided(house) as laws:
+        check = checker(laws, laws._runners, "casa")
+        own = read_source("def rate(n):\n    return n * 2\n", filename="casa.py", kind="prelude")
+        await push(house.writer, "casa", own, who="ana")
+        text = "import casa\ndef main(input):\n    return casa.rate(1)\n"
+        assert await check(read_source(text, filename="f.py")) == []
+        with pytest.raises(ProgramRefused) as caught:
+            await check(read_source(text.replace("rate(1)", "rate()"), filename="f.py"))
+        assert caught.value.fields["findings"].en.startswith("line 3: types:")
+        text = "FUNCTION = {'runtime': 'full'}\nimport heapq\ndef main(input):\n    return heapq.nsmallest(1, input)\n"
+        assert await check(read_source(text, filename="f.py")) == []
+        with pytest.raises(ProgramRefused):
+            await check(read_source(text.replace("'full'", "'pure'"), filename="f.py"))
+
+
 async def test_a_function_comes_with_the_modules_that_it_imports_and_no_others(house, laws):
     await publish(house, "import sdk\n\ndef main(input):\n    return 1\n", "kit.py")
     await publish(house)

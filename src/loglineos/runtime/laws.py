@@ -192,6 +192,12 @@ class Laws:
             found[name] = Module(name=name, source=one.source)
         return tuple(found.values())
 
+    async def prelude_names(self, tenant: str) -> frozenset[str]:
+        """Name the modules that programs of this house may import, its own included."""
+        law = await self._law(tenant)
+        found = (r.name for r in law.records.values() if r.entity_type == "prelude")
+        return frozenset(name for name in found if name is not None)
+
     async def decide(self, tenant: str, kernel: str, facts: dict[str, Json]) -> Any:
         """Have a kernel decide about facts; the shapes are in the kernel's own row.
 

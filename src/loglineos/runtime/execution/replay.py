@@ -193,8 +193,9 @@ def _why_unproven(
         return f"it ended by a limit ({code.removeprefix('limit_')}), which depends on the machine"
     if code in _NOT_OF_THE_PROGRAM:
         return f"it did not end by its program ({code})"
-    if header.get("engine") != runners.engine and function.language == "python":
-        return f"it ran on {header.get('engine')}, here is {runners.engine}"
+    engine = runners.engine_of(function.language)
+    if header.get("engine") != engine:
+        return f"it ran on {header.get('engine')}, here is {engine}"
     return None
 
 

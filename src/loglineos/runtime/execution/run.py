@@ -62,8 +62,9 @@ class Run:
         self._input = input
         self._attempt = attempt
         self._scribe = Scribe(
-            tools.world.writer, execution, journal, worker=worker, attempt=attempt
-        )
+            tools.world.writer, execution, journal, worker=worker, attempt=attempt,
+            clock=tools.world.clock, observer=tools.observer,
+        )  # fmt: skip
         asker = Asker(
             id=function.id, seq=function.seq, name=function.name, effects=tuple(function.effects)
         )
@@ -251,7 +252,7 @@ class Run:
         return {
             "function": {"id": str(function.id), "seq": function.seq, "hash": function.code_hash},
             "prelude": prelude,
-            "engine": self._tools.runners.engine,
+            "engine": self._tools.runners.engine_of(function.language),
             "input_hash": digest(self._input),
             "seed": program.seed,
             "frozen_at": program.frozen_at,

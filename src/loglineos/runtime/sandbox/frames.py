@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from loglineos.runtime.sandbox.limits import RunLimits
+from loglineos.runtime.sandbox.lint.findings import Finding
 from loglineos.runtime.sandbox.turns import (
     Answer,
     Completed,
@@ -81,6 +82,19 @@ class Evaluate(msgspec.Struct, frozen=True, kw_only=True, tag="evaluate"):
     explain: bool = False
 
 
+class Trial(msgspec.Struct, frozen=True, kw_only=True, tag="trial"):
+    """Compile a Python program and check its types; `stubs` are the modules that it may import."""
+
+    source: str
+    stubs: dict[str, str]
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True, tag_field="turn", tag="tried"):
+    """What the engine said of a program when it compiled it."""
+
+    findings: tuple[Finding, ...]
+
+
 class Dumped(msgspec.Struct, frozen=True, kw_only=True, tag_field="turn", tag="dumped"):
     """The session as bytes."""
 
@@ -111,8 +125,19 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag_field="turn", tag="re
     refused: str | None = None
 
 
-Request = Start | Resume | Settle | Dump | Load | Close | Pure | Evaluate
-Reply = Suspended | Waiting | Completed | Failed | Evaluated | Dumped | BatchText | Fault | Ready
+Request = Start | Resume | Settle | Dump | Load | Close | Pure | Evaluate | Trial
+Reply = (
+    Suspended
+    | Waiting
+    | Completed
+    | Failed
+    | Evaluated
+    | Tried
+    | Dumped
+    | BatchText
+    | Fault
+    | Ready
+)
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _request: Final[msgspec.msgpack.Decoder[Request]] = msgspec.msgpack.Decoder(Request)

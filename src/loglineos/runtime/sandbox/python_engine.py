@@ -17,6 +17,8 @@ import pydantic_monty as engine
 from loglineos.base.errors import ValueRefused
 from loglineos.runtime.sandbox.frames import BatchText
 from loglineos.runtime.sandbox.limits import GRACE_S, RunLimits
+from loglineos.runtime.sandbox.lint.findings import Finding
+from loglineos.runtime.sandbox.lint.trial import trial_compile
 from loglineos.runtime.sandbox.python_outcomes import (
     CALLS_MESSAGE,
     CLOCKS,
@@ -99,6 +101,10 @@ class PythonEngine:
             return _without_effects(session.start(value))
         finally:
             session.close()
+
+    def trial(self, source: str, stubs: dict[str, str]) -> tuple[Finding, ...]:
+        """Compile a program and check its types; nothing of it runs."""
+        return tuple(trial_compile(self._pool, source, stubs=stubs))
 
     def evaluate(
         self, program: Program, spans: str, limits: RunLimits, *, explain: bool = False

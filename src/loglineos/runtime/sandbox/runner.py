@@ -22,6 +22,7 @@ import opentelemetry.context  # noqa: F401 - the engine's client wants it at its
 from loglineos.runtime.sandbox import frames, jail_launcher
 from loglineos.runtime.sandbox.frames import BatchText, Fault, Ready, Reply, Request
 from loglineos.runtime.sandbox.limits import RunLimits
+from loglineos.runtime.sandbox.lint import rules
 from loglineos.runtime.sandbox.python_engine import (
     OutOfTurn,
     PythonEngine,
@@ -107,6 +108,8 @@ class Lane:
             return self._session.load(request.blob)
         if isinstance(request, (frames.Pure, frames.Evaluate)):
             return self._without_effects(request)
+        if isinstance(request, frames.Trial):
+            return frames.Tried(findings=self._python.trial(request.source, request.stubs))
         return None
 
     def _without_effects(self, request: frames.Pure | frames.Evaluate) -> Reply:
@@ -142,6 +145,7 @@ def main(plan: RunnerPlan) -> None:
     # Not for the host, which imports this file to start it.
     from loglineos.runtime.sandbox.javascript_engine import JavaScript  # noqa: PLC0415
 
+    rules.engine()  # a file: behind the jail none is read
     ready = _enter(plan)
     if ready.refused is None:
         python = PythonEngine(plan.engine_path, workers_max=len(plan.lanes))

@@ -15,7 +15,7 @@ import asyncio
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,7 @@ from loglineos.runtime.sandbox import frames, jail, quickjs
 from loglineos.runtime.sandbox.batches import failing, parse, written
 from loglineos.runtime.sandbox.frames import BatchText, Reply
 from loglineos.runtime.sandbox.limits import DURABLE, PURE, RunLimits
+from loglineos.runtime.sandbox.lint.findings import Finding
 from loglineos.runtime.sandbox.runner_process import Lane, RunnerProcess
 from loglineos.runtime.sandbox.session import (
     Session,
@@ -167,6 +168,22 @@ class Runners:
         if isinstance(outcome, Evaluated) and (first := failing(outcome)) is not None:
             return await self._explained(program, text, outcome, first, limits)
         return outcome
+
+    async def trial(self, source: str, *, stubs: Mapping[str, str]) -> list[Finding]:
+        """Have the Python engine compile a program and check its types; nothing of it runs.
+
+        `stubs` are the texts of the modules that it may import, by name. An error among the
+        findings is what would keep it from loading, or fail whenever its line is reached.
+        """
+        lane = await self._take()
+        try:
+            request = frames.Trial(source=source, stubs=dict(stubs))
+            reply = unless_fault(await lane.ask(request, within_s=self._settings.silence_s))
+        finally:
+            self._give(lane)
+        if not isinstance(reply, frames.Tried):
+            raise Unexpected(kind=type(reply).__name__)
+        return list(reply.findings)
 
     async def _explained(
         self, program: Program, text: str, outcome: Evaluated, first: int, limits: RunLimits

@@ -31,11 +31,25 @@ def source_of(name: str) -> str:
 @cache
 def stub_of(module: str) -> str:
     """Return a module of the prelude without the bodies of its functions, for the type check."""
-    tree = ast.parse(source_of(f"{module}.py"))
+    return stub_of_text(source_of(f"{module}.py"))
+
+
+def stub_of_text(source: str) -> str:
+    """Return the source of a module without the bodies of its functions."""
+    tree = ast.parse(source)
     for statement in tree.body:
         if isinstance(statement, ast.FunctionDef):
             statement.body = [ast.Expr(ast.Constant(...))]
     return ast.unparse(tree)
+
+
+def published_stubs() -> dict[str, str]:
+    """Return the stubs of the modules that programs may import, as this version has them."""
+    return {
+        "ctx": source_of("ctx.pyi"),
+        HOUSE: "def __getattr__(name: str) -> int: ...",
+        **{name: stub_of(name) for name in sorted(modules())},
+    }
 
 
 @cache

@@ -25,7 +25,7 @@ from pydantic_monty import (
 
 from loglineos.base.language import Text
 from loglineos.runtime.sandbox.lint.findings import Finding, Severity
-from loglineos.runtime.sandbox.lint.prelude import HOUSE, modules, source_of, stub_of
+from loglineos.runtime.sandbox.lint.prelude import published_stubs
 from loglineos.runtime.sandbox.lint.rules import engine
 from loglineos.runtime.sandbox.lint.source import check_text
 
@@ -49,15 +49,6 @@ _SURE: Final = frozenset(
 _UNRESOLVED: Final = re.compile(r"Name `([^`]+)` used when not defined")
 _FINDINGS_MAX: Final = 50
 _MESSAGE_CHARACTERS_MAX: Final = 300
-
-
-def published_stubs() -> dict[str, str]:
-    """Return the stubs of the modules that programs may import, as this version has them."""
-    return {
-        "ctx": source_of("ctx.pyi"),
-        HOUSE: "def __getattr__(name: str) -> int: ...",
-        **{name: stub_of(name) for name in sorted(modules())},
-    }
 
 
 def trial_compile(
