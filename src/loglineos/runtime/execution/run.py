@@ -62,9 +62,8 @@ class Run:
         self._input = input
         self._attempt = attempt
         self._scribe = Scribe(
-            tools.world.writer, execution, journal, worker=worker, attempt=attempt,
-            clock=tools.world.clock, observer=tools.observer,
-        )  # fmt: skip
+            tools.world.writer, execution, journal, worker=worker, attempt=attempt
+        )
         asker = Asker(
             id=function.id, seq=function.seq, name=function.name, effects=tuple(function.effects)
         )
