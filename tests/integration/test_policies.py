@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from loglineos.base.errors import DatabaseUnavailable
-from loglineos.runtime.policy import judging, tenant
+from loglineos.runtime.policy import judging
 from loglineos.runtime.publishing import set_pause
 from tests.integration.policy_house import PolicyHouse, open_policies
 
@@ -290,8 +290,8 @@ async def test_a_new_version_judges_what_comes_after_its_own_record(casa):
     assert [one.this for one in await casa.records(entity_type="echo")] == ["um", "novo"]
 
 
-async def test_a_slow_policy_goes_on_behind_the_others(casa, monkeypatch):
-    monkeypatch.setattr(tenant, "PATIENCE_S", 0.05)
+async def test_a_slow_policy_goes_on_behind_the_others(casa):
+    casa.agent.of("casa")._patience_s = 0.02
     await casa.policy("eco", ECHO, shows=ONLY_NOTES)
     spin = "n = 0\nfor i in range(400000):\n    n = n + i\n"
     await casa.policy("lenta", spin + ECHO, shows=ONLY_NOTES)

@@ -6,12 +6,20 @@ from typing import Final
 
 from loglineos.faces.cli.command import Command
 from loglineos.faces.cli.commands_functions import GOVERNING
+from loglineos.faces.cli.commands_policies import WATCHING
 from loglineos.faces.cli.commands_queue import QUEUEING
 from loglineos.faces.cli.commands_read import READING
 from loglineos.faces.cli.commands_run import RUNNING
 from loglineos.faces.cli.commands_write import WRITING
 
-COMMANDS: Final[tuple[Command, ...]] = (*WRITING, *READING, *RUNNING, *GOVERNING, *QUEUEING)
+COMMANDS: Final[tuple[Command, ...]] = (
+    *WRITING,
+    *READING,
+    *RUNNING,
+    *GOVERNING,
+    *WATCHING,
+    *QUEUEING,
+)
 
 
 def find_command(words: list[str]) -> tuple[Command | None, list[str]]:

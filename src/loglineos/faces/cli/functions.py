@@ -43,7 +43,7 @@ async def push_function(
     key: Annotated[Path | None, Text("assina com a chave própria deste ficheiro (com --actor)", "sign with the own key in this file (with --actor)")] = None,
 ) -> None:  # fmt: skip
     """Read a file, try it in its engine, and publish it as the next version."""
-    source = read_source(_read(file), filename=file.name, name=name)
+    source = read_source(read_file(file), filename=file.name, name=name)
     signer = open_own_key(session, key) if key is not None else None
     async with session.node() as node, open_engine(node) as engine:
         checking = checker(engine.laws, engine.runners, session.tenant)
@@ -211,7 +211,8 @@ async def _version(session: Session, node: Node, name: str, seq: int | None) -> 
     return function_of(await reader.get(function.id, seq=seq))
 
 
-def _read(file: Path) -> str:
+def read_file(file: Path) -> str:
+    """Read a source file, or standard input for `-`."""
     try:
         data = sys.stdin.buffer.read(_FILE_BYTES_MAX) if str(file) == "-" else file.read_bytes()
         return data.decode()

@@ -175,17 +175,16 @@ def shown_to(
 
     What too many have led to is shown to nobody: the chain ends there.
     """
-    asked = list(policies)
-    shown: dict[UUID, list[Shown]] = {policy.id: [] for policy in asked}
+    asked: list[tuple[Policy, list[Shown]]] = [(policy, []) for policy in policies]
     for record in records:
         if record.entity_type in BOOKKEEPING or depth_of(record) > depth_max:
             continue
         plain: bytes | None = None
-        for policy in asked:
+        for policy, shown in asked:
             if policy.is_shown(record):
                 plain = plain if plain is not None else span_of(record)
-                shown[policy.id].append((record, plain))
-    return shown
+                shown.append((record, plain))
+    return {policy.id: shown for policy, shown in asked}
 
 
 _CLAUSES: Final = Text(

@@ -59,7 +59,9 @@ class TenantPolicies:
         cursors: Cursors,
         runners: Runners,
         laws: Laws,
+        patience_s: float | None = PATIENCE_S,
     ) -> None:
+        """Work in `tenant`; `patience_s` None waits for every policy, however slow it is."""
         self.tenant = tenant
         self.front: int | None = None
         self.head = 0
@@ -71,6 +73,7 @@ class TenantPolicies:
         self._cursors = cursors
         self._runners = runners
         self._laws = laws
+        self._patience_s = patience_s
         self._manifest = Manifest()
         self._is_stale = True
         self._slow: dict[UUID, asyncio.Task[Verdict]] = {}
@@ -215,9 +218,9 @@ class TenantPolicies:
             )
             asked[asyncio.create_task(asking_it, name=f"policy {policy.name}")] = policy
         if asked:
-            done, slow = await asyncio.wait(asked, timeout=PATIENCE_S)
+            done, slow = await asyncio.wait(asked, timeout=self._patience_s)
             self._slow.update({asked[task].id: task for task in slow})
-            for task in done:
+            for task in (one for one in asked if one in done):
                 failure = task.exception()
                 if failure is None:
                     verdicts.append(task.result())
