@@ -22,6 +22,7 @@ from loglineos.base.language import Text
 from loglineos.database.queries import Queries
 from loglineos.ledger import limits
 from loglineos.ledger.record import Draft, Record
+from loglineos.ledger.scratch import PREFIX, is_scratch
 from loglineos.ledger.signature import SigningKey, is_safe_public_key
 from loglineos.ledger.tlog.merkle import EMPTY_ROOT
 from loglineos.ledger.trust import (
@@ -52,10 +53,12 @@ async def found_tenant(writer: Writer, tenant: str, *, title: str | None = None)
     """Give a tenant its log, its founding record and the node's key; a repeat returns [].
 
     Raises:
-        InvalidInput: the name cannot be a tenant's.
+        InvalidInput: the name cannot be a tenant's, or is kept for simulations.
         Misconfigured: the root key is sealed or missing.
     """
     check_tenant_name(tenant)
+    if is_scratch(tenant) and not writer.is_simulated:
+        raise InvalidInput(field="tenant", shape=shape_of(tenant), reason=_SCRATCH)
     root, node = writer.keyring.key("root"), writer.keyring.key("node")
     if await writer.log_size(tenant):
         return []
@@ -257,6 +260,10 @@ def _is_safe(public_key: str) -> bool:
 _NAME: Final = Text(
     "use 1 a 63 letras minúsculas, algarismos ou hífen, começando por letra",
     "use 1 to 63 lower-case letters, digits or hyphens, beginning with a letter",
+)
+_SCRATCH: Final = Text(
+    f"nomes que começam por «{PREFIX}» são de simulações",
+    f"names that begin with {PREFIX} are for simulations",
 )
 _ANOTHER_NODE: Final = Text("funde a casa noutro nó", "found the tenant on another node")
 _WHO: Final = Text("diga o nome", "give a name")

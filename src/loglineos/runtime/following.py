@@ -27,6 +27,7 @@ from loglineos.database.pool import Connection, Pool
 from loglineos.database.queries import Queries
 from loglineos.ledger.record import Record
 from loglineos.ledger.rows import record_of
+from loglineos.ledger.scratch import is_scratch
 
 _SQL: Final = Queries.load("loglineos.runtime", "following.sql")
 _LOG: Final = logging.getLogger(__name__)
@@ -275,7 +276,10 @@ async def tend(
 
 
 class Watch:
-    """One look for all tenants: a task for each, whose bell rings when its log has grown."""
+    """One look for all tenants: a task for each, whose bell rings when its log has grown.
+
+    Scratch tenants are left out: nobody who acts for real follows a simulation.
+    """
 
     def __init__(
         self,
@@ -303,6 +307,8 @@ class Watch:
 
     async def _look(self, group: asyncio.TaskGroup) -> None:
         for tenant, size in (await self._log.sizes()).items():
+            if is_scratch(tenant):
+                continue  # a simulation follows its own log, in its own time
             if tenant not in self._bells:
                 bell = self._bells[tenant] = Bell()
                 group.create_task(self._follow(tenant, bell), name=f"follower of {tenant}")

@@ -22,6 +22,7 @@ from loglineos.database.queries import Queries
 from loglineos.ledger.canonical import from_jsonb
 from loglineos.ledger.record import Record
 from loglineos.ledger.rows import record_of
+from loglineos.ledger.scratch import is_scratch
 from loglineos.ledger.writer import Writer
 from loglineos.services.asking import asking
 from loglineos.services.queue.limits import let_through
@@ -66,7 +67,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leases:
-    """The leases of one worker."""
+    """The leases of one worker. Jobs of scratch tenants are leased to their simulation alone."""
 
     def __init__(
         self, pool: Pool, writer: Writer, *, worker: str, clock: Clock, lease_s: float
@@ -82,24 +83,26 @@ class Leases:
         """List the tenants that have jobs at all."""
         async with asking(self._pool) as connection:
             cursor = await connection.execute(_SQL["tenants_with_jobs"])
-            return [row[0] for row in await cursor.fetchall()]
+            return [row[0] for row in await cursor.fetchall() if self._serves(row[0])]
 
     async def groups(self, tenants: Sequence[str]) -> dict[str, list[Group]]:
         """Look what these tenants have, in one round trip; the lowest priority number first."""
         now = self._clock.now()
+        served = [tenant for tenant in tenants if self._serves(tenant)]
         async with asking(self._pool) as connection, connection.pipeline():
             cursors = [
                 await connection.execute(_SQL["ready_groups"], {"tenant": tenant, "now": now})
-                for tenant in tenants
+                for tenant in served
             ]
             return {
                 tenant: [Group(*row) for row in await cursor.fetchall()]
-                for tenant, cursor in zip(tenants, cursors, strict=True)
+                for tenant, cursor in zip(served, cursors, strict=True)
             }
 
     async def take(self, wanted: Sequence[tuple[str, Sequence[Group], int]]) -> list[Claim]:
         """Lease at most so many jobs of these groups of each tenant, in one round trip."""
         now = self._clock.now()
+        wanted = [one for one in wanted if self._serves(one[0])]
         async with asking(self._pool) as connection, connection.pipeline():
             cursors = [
                 await connection.execute(_SQL["take_jobs"], self._asked(tenant, groups, most, now))
@@ -115,6 +118,8 @@ class Leases:
         self, tenant: str, groups: Sequence[Group], most: int, *, limits: Sequence[Limit]
     ) -> list[Claim]:
         """Lease jobs of one queue that has limits, at most what each of them lets through now."""
+        if not self._serves(tenant):
+            return []
         now = self._clock.now()
         async with asking(self._pool) as connection, connection.transaction():
             moved = []
@@ -173,6 +178,10 @@ class Leases:
             await connection.execute(
                 _SQL["forget_workers"], {"worker": self.worker, "seen_before": before}
             )
+
+    def _serves(self, tenant: str) -> bool:
+        """Tell whether a tenant's jobs are this worker's to take."""
+        return is_scratch(tenant) == self._writer.is_simulated
 
     def _asked(
         self, tenant: str, groups: Sequence[Group], most: int, now: datetime

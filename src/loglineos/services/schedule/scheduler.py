@@ -21,6 +21,7 @@ from loglineos.base.errors import LoglineError
 from loglineos.database.pool import Pool
 from loglineos.database.queries import Queries
 from loglineos.ledger.record import Draft, Record
+from loglineos.ledger.scratch import is_scratch
 from loglineos.ledger.writer import Writer
 from loglineos.services.asking import asking
 from loglineos.services.definitions import Definitions
@@ -51,7 +52,7 @@ class _Plan:
 
 
 class Scheduler:
-    """Fires the schedules of every tenant of a node."""
+    """Fires the schedules of every tenant of a node, or of a simulation's scratch tenant alone."""
 
     def __init__(
         self,
@@ -61,19 +62,30 @@ class Scheduler:
         clock: Clock,
         hints: Callable[[], AsyncIterator[str]] | None = None,
         poll_s: float = _POLL_S,
+        tenants: Sequence[str] | None = None,
     ) -> None:
-        """Keep cursors through `pool` (role logline_appender); look at each hint and each poll."""
+        """Keep cursors through `pool` (role logline_appender); look at each hint and each poll.
+
+        `tenants`: whose schedules; None: every tenant's but the scratch tenants'.
+        """
         self._writer = writer
         self._pool = pool
         self._clock = clock
         self._hints = hints
         self._poll_s = poll_s
+        self._tenants = tenants
         self._definitions = Definitions(pool, SCHEDULE)
         self._plans: dict[str, dict[UUID, _Plan]] = {}
         self._seen_at: datetime | None = None
         self._bell = asyncio.Event()
         self._stop = asyncio.Event()
         self.fired = 0
+
+    @property
+    def next_due(self) -> datetime | None:
+        """When the next schedule comes due, as far as was looked; None: none does."""
+        nexts = [p.next for plans in self._plans.values() for p in plans.values() if p.next]
+        return min(nexts, default=None)
 
     def stop(self) -> None:
         """Let `run` return."""
@@ -110,7 +122,7 @@ class Scheduler:
         if self._seen_at is not None and now < self._seen_at:
             self._plans.clear()  # the clock was set back: what was fired keeps its ids
         self._seen_at = now
-        tenants = [row[0] for row in await self._rows("list_tenants", {})]
+        tenants = await self._served()
         for tenant in {*await self._definitions.refresh(tenants), *tenants}:
             await self._plan(tenant, now)
         fired = 0
@@ -185,14 +197,17 @@ class Scheduler:
 
     async def _rest(self) -> None:
         """Wait for the next instant, a hint or the poll, whichever comes first."""
-        now = self._clock.now()
-        nexts = [p.next for plans in self._plans.values() for p in plans.values() if p.next]
         pause_s = self._poll_s
-        if nexts:
-            pause_s = min(pause_s, max(0.001, (min(nexts) - now).total_seconds()))
+        if (due := self.next_due) is not None:
+            pause_s = min(pause_s, max(0.001, (due - self._clock.now()).total_seconds()))
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await self._bell.wait()
+
+    async def _served(self) -> Sequence[str]:
+        if self._tenants is not None:
+            return self._tenants
+        return [row[0] for row in await self._rows("list_tenants", {}) if not is_scratch(row[0])]
 
     async def _listen(self) -> None:
         if self._hints is None:
