@@ -85,6 +85,7 @@ class Writer:
         key: SigningKey | None = None,
         if_absent: bool = False,
         is_of_code: bool = False,
+        known: Mapping[tuple[UUID, int], str] | None = None,
     ) -> list[Record]:
         """Judge, seal and append drafts in order, whole or not at all; return them as stored.
 
@@ -92,7 +93,8 @@ class Writer:
         is signed by the key that the node holds for its `who`, else by the node's own. The same
         id, seq and bytes again return the stored record and write nothing; `if_absent` does so
         for other bytes too. `is_of_code` says that the runtime writes, which alone may speak as a
-        function and keep journals. At most `limits.batch_records_max` drafts.
+        function and keep journals. `known` are hashes by (id, seq) of events that the caller has
+        seen stored: they need not be read again. At most `limits.batch_records_max` drafts.
 
         Raises:
             InvalidInput, TooLarge: a draft cannot be kept; the error names the field.
@@ -112,7 +114,7 @@ class Writer:
         is_reopened = False
         for _ in range(_RACES_MAX):
             try:
-                return await self._seal_and_append(drafts, tenant, key, if_absent=if_absent)
+                return await self._seal_and_append(drafts, tenant, key, known, if_absent=if_absent)
             except Conflict:
                 if not chosen_by_us:
                     raise
@@ -121,17 +123,23 @@ class Writer:
                     raise
                 is_reopened = True  # another process may have rotated the key that we remember
                 self.keyring.reopen()
-        return await self._seal_and_append(drafts, tenant, key, if_absent=if_absent)
+        return await self._seal_and_append(drafts, tenant, key, known, if_absent=if_absent)
 
     async def _seal_and_append(
-        self, drafts: Sequence[Draft], tenant: str, key: SigningKey | None, *, if_absent: bool
+        self,
+        drafts: Sequence[Draft],
+        tenant: str,
+        key: SigningKey | None,
+        known: Mapping[tuple[UUID, int], str] | None,
+        *,
+        if_absent: bool,
     ) -> list[Record]:
         if len(drafts) < STREAMED_MIN:
-            sealed = await self.seal(drafts, tenant=tenant, key=key)
+            sealed = await self.seal(drafts, tenant=tenant, key=key, on_their_way=known)
             return await self.appender.append(sealed, verified=True, if_absent=if_absent)
         return await self.appender.append_as_made(
-            self._sealed_chunks(drafts, tenant=tenant, key=key), count=len(drafts), verified=True,
-            if_absent=if_absent,
+            self._sealed_chunks(drafts, tenant=tenant, key=key, on_their_way=known),
+            count=len(drafts), verified=True, if_absent=if_absent,
         )  # fmt: skip
 
     async def append_signed(self, records: Sequence[Record]) -> list[Record]:
@@ -238,7 +246,7 @@ class Writer:
             ready.append(_of_tenant(judge(draft), tenant))
         if self.is_simulated:
             ready = _simulated(ready, tenant)
-        known = {**await self._chain(ready, tenant), **(on_their_way or {})}
+        known = await self._chain(ready, tenant, on_their_way or {})
         heads: dict[UUID, int] = {}
         for entity, seq in known:
             heads[entity] = max(seq, heads.get(entity, -1))
@@ -274,11 +282,13 @@ class Writer:
     def _signer(self, tenant: str, who: str | None) -> SigningKey | None:
         return self.keyring.held(tenant, who) if isinstance(who, str) and who else None
 
-    async def _chain(self, drafts: Sequence[Draft], tenant: str) -> dict[tuple[UUID, int], str]:
-        """Read the hashes that these drafts follow, by (id, seq)."""
+    async def _chain(
+        self, drafts: Sequence[Draft], tenant: str, told: Mapping[tuple[UUID, int], str]
+    ) -> dict[tuple[UUID, int], str]:
+        """Read the hashes that these drafts follow, by (id, seq), but for those that were told."""
         open_ended = {d.id for d in drafts if d.id is not None and d.seq is None}
-        before = {(d.id, d.seq - 1) for d in drafts if d.id is not None and d.seq}
-        known: dict[tuple[UUID, int], str] = {}
+        before = {(d.id, d.seq - 1) for d in drafts if d.id is not None and d.seq} - told.keys()
+        known = dict(told)
         if not open_ended and not before:
             return known
         async with self.pool.connection() as connection:
@@ -293,6 +303,7 @@ class Writer:
                 cursor = await connection.execute(_SQL["event_hashes"], {"tenant": tenant, **asked})
                 for entity, seq, curr_hash in await cursor.fetchall():
                     known[(entity, seq)] = curr_hash
+        known.update(told)
         return known
 
 

@@ -300,8 +300,10 @@ class Conversation:
             about["epoch"] = self._journal.epoch
         if self._cpu_us:
             about["cpu_us"], self._cpu_us = self._cpu_us, 0
+        if not self._scribe.is_told:
+            about["header"] = self._scribe.header
         step = carried(self._scribe.head, question.call.n, question.key, emitted, **about)
-        await self._scribe.append([*before, step])
+        await self._scribe.append([*before, step], begins=False)
 
     async def _write_rest(self, question: Question, rest: Rest) -> Pending:
         """Write that a step waits, once, and again when it waits for something else."""

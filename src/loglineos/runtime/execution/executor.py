@@ -29,6 +29,7 @@ from loglineos.runtime.execution.admission import Admission
 from loglineos.runtime.execution.effects.catalog import NAMES
 from loglineos.runtime.execution.effects.effect import World
 from loglineos.runtime.execution.journal import Journal
+from loglineos.runtime.execution.observer import SILENT, Observer
 from loglineos.runtime.execution.outcome import Outcome
 from loglineos.runtime.execution.requests import follow_up, is_unfinished
 from loglineos.runtime.execution.run import Run
@@ -50,15 +51,22 @@ class Executor:
     """Runs executions of any tenant. One per worker process; many runs at once."""
 
     def __init__(
-        self, *, world: World, laws: Laws, runners: Runners, reading: Pool, work: Pool
-    ) -> None:
-        """Read journals through `reading`, wake runs through `work` (role logline_appender)."""
+        self, *, world: World, laws: Laws, runners: Runners, reading: Pool, work: Pool,
+        observer: Observer = SILENT,
+    ) -> None:  # fmt: skip
+        """Read journals through `reading`, wake runs through `work` (role logline_appender).
+
+        `observer` is told of each step.
+        """
         self.world = world
         self._laws = laws
         self._admission = Admission(laws)
         self._reading = reading
         self._work = work
-        self._tools = Tools(world=world, laws=laws, runners=runners, wake=self.wake)
+        self._tools = Tools(
+            world=world, laws=laws, runners=runners, wake=self.wake, observer=observer,
+            clock=world.clock,
+        )  # fmt: skip
 
     async def run(
         self, tenant: str, execution: Record, *, worker: str, attempt: int = 1
@@ -71,21 +79,25 @@ class Executor:
         Raises:
             DatabaseUnavailable, ReadOnly, Pushback: not now; the journal has what was done.
         """
-        for _ in range(_TAKEN_ANEW_MAX):
+        for number in range(_TAKEN_ANEW_MAX):
             if not is_unfinished(execution):
                 break
             try:
-                return await self._run(execution, worker=worker, attempt=attempt)
+                is_new = execution.seq == 0 and number == 0
+                return await self._run(execution, worker=worker, attempt=attempt, is_new=is_new)
             except Conflict:
                 execution = await self.world.writer.latest(tenant, execution.id)
         return Outcome(kind="lost", head=execution)
 
-    async def _run(self, execution: Record, *, worker: str, attempt: int) -> Outcome:
-        pinned = ((execution.metadata or {}).get("header") or {}).get("function") or {}
+    async def _run(self, execution: Record, *, worker: str, attempt: int, is_new: bool) -> Outcome:
+        journal, first = Journal(execution.id), execution.input
+        if not is_new:
+            journal, first = await self.journal_of(execution)
+        header = (execution.metadata or {}).get("header") or journal.header
+        pinned = header.get("function") or {}
         which = execution.parent_id or execution.name or ""
         try:
             function = await self._laws.function(execution.tenant_id, which, pinned.get("seq"))
-            journal, first = await self.journal_of(execution)
             value = canon(first)
             function.check_input(value)
             if not pinned and (stopped := await self._admit(execution, function, attempt)):
@@ -94,7 +106,7 @@ class Executor:
             if failure.retryable:
                 raise
             return _refused(execution, failure)
-        program = await self._program(execution, function)
+        program = await self._program(execution, function, header)
         run = Run(
             self._tools, execution, input=value, function=function, program=program,
             journal=journal, worker=worker, attempt=attempt,
@@ -106,9 +118,10 @@ class Executor:
         except Diverged as parted:
             return _refused(run.head, parted)
 
-    async def _program(self, execution: Record, function: Function) -> Program:
+    async def _program(
+        self, execution: Record, function: Function, header: dict[str, Any]
+    ) -> Program:
         """Return what the sandbox is given: a pure function sees the clock stand still."""
-        header = (execution.metadata or {}).get("header") or {}
         is_pure = function.runtime == "pure"
         return await self._laws.program(
             execution.tenant_id, function,
@@ -131,8 +144,8 @@ class Executor:
                 execution, who=_KERNEL, did="defer", status="queued", run_at=until, error=error,
                 attempt=attempt, metadata=about,
             )  # fmt: skip
-            await self.world.writer.append([later], tenant=execution.tenant_id)
-            return Outcome(kind="rested")
+            (head,) = await self.world.writer.append([later], tenant=execution.tenant_id)
+            return Outcome(kind="rested", head=head)
         figures = {name: decided.get(name) for name in ("limit", "used")}
         violation = violation_draft(
             decided["reason"], who=_KERNEL, said=decided["said"], which=function.id, **figures
@@ -141,13 +154,11 @@ class Executor:
             execution, who=_KERNEL, did="block", status="denied", error=error, attempt=attempt,
             metadata=about,
         )  # fmt: skip
-        await self.world.writer.append([violation, denied], tenant=execution.tenant_id)
-        return Outcome(kind="rested")
+        written = await self.world.writer.append([violation, denied], tenant=execution.tenant_id)
+        return Outcome(kind="rested", head=written[-1])
 
     async def journal_of(self, execution: Record) -> tuple[Journal, Any]:
         """Read what a run was answered so far, and its input."""
-        if execution.seq == 0:
-            return Journal(execution.id), execution.input
         asked = {
             "tenant": execution.tenant_id, "execution": execution.id,
             "who": f"{CODE}{execution.name}",

@@ -13,6 +13,7 @@ than its journal says has parted from it, and is stopped.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -42,7 +43,10 @@ class StepKey(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step as the journal has it. `settled` is its turn among answers that came late."""
+    """One step as the journal has it. `settled` is its turn among answers that came late.
+
+    `at` is when it was first asked, of a step that is an entity of its own and was appended.
+    """
 
     n: int
     epoch: int = 0
@@ -54,6 +58,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     error: dict[str, Any] | None = None
     settled: int | None = None
     cpu_us: int = 0
+    at: datetime | None = None
     metadata: dict[str, Any] = {}
 
 
@@ -89,6 +94,9 @@ class Journal:
     def keep(self, step: Step) -> None:
         """Take note of a step, or of its answer, unless a later retry has cut it off."""
         if all(step.n < cut for cut in self.cuts[step.epoch :]):
+            before = self.steps.get(step.n)
+            if before is not None and before.at is not None and before.epoch == step.epoch:
+                step = msgspec.structs.replace(step, at=before.at)
             self.steps[step.n] = step
 
     def expect(self, n: int, key: StepKey) -> Step | None:
@@ -104,6 +112,15 @@ class Journal:
                 what="execution", where=f"step {n}", reason=str(key),
             )  # fmt: skip
         return step
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """The header of a run whose first step carried it; empty where none did."""
+        for step in self.steps.values():
+            header = step.metadata.get("header")
+            if isinstance(header, dict):
+                return header
+        return {}
 
     @property
     def cpu_us(self) -> int:
@@ -216,5 +233,6 @@ def step_of(record: Draft | Record) -> Step:
         error=record.error if isinstance(record.error, dict) else None,
         settled=about.get("settled"),
         cpu_us=int(about.get("cpu_us", 0)),
+        at=record.at,
         metadata=about,
     )

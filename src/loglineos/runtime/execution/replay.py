@@ -17,6 +17,7 @@ from uuid import UUID
 import msgspec
 from blake3 import blake3
 
+from loglineos.base.clock import SystemClock
 from loglineos.base.errors import Diverged, NotFound, RunnerLost
 from loglineos.ledger.record import Record
 from loglineos.runtime.execution.effects.catalog import NAMES
@@ -124,6 +125,8 @@ class _Nothing:
     """The world of a replay: there is none."""
 
     writer = _NoWriter()
+    clock = SystemClock()
+    """For whoever measures; no program hears of it."""
 
     def __getattr__(self, name: str) -> Any:
         raise Diverged(

@@ -62,8 +62,9 @@ class Run:
         self._input = input
         self._attempt = attempt
         self._scribe = Scribe(
-            tools.world.writer, execution, journal, worker=worker, attempt=attempt
-        )
+            tools.world.writer, execution, journal, worker=worker, attempt=attempt,
+            clock=tools.clock, observer=tools.observer,
+        )  # fmt: skip
         asker = Asker(
             id=function.id, seq=function.seq, name=function.name, effects=tuple(function.effects)
         )

@@ -7,11 +7,14 @@ or with its first step; what was asked purely is in it before anything that foll
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Any
 
+from loglineos.base.clock import Clock
 from loglineos.ledger.record import Draft, Record
 from loglineos.ledger.writer import Writer
-from loglineos.runtime.execution.journal import Journal, execution_of, step_of
+from loglineos.runtime.execution.journal import Journal, Step, execution_of, step_of
+from loglineos.runtime.execution.observer import SILENT, Observer, StepSeen, code_of
 from loglineos.runtime.execution.requests import EXECUTION, follow_up
 
 
@@ -19,18 +22,22 @@ class Scribe:
     """Writes the life and the journal of one execution."""
 
     def __init__(
-        self, writer: Writer, head: Record, journal: Journal, *, worker: str, attempt: int
-    ) -> None:
-        """Write after `head`, the execution's latest event."""
+        self, writer: Writer, head: Record, journal: Journal, *, worker: str, attempt: int,
+        clock: Clock, observer: Observer = SILENT,
+    ) -> None:  # fmt: skip
+        """Write after `head`, the execution's latest event; tell `observer` of each answer."""
         self._writer = writer
         self._worker = worker
         self._attempt = attempt
+        self._clock = clock
+        self._observer = observer
         self._buffered: list[Draft] = []
         self._began = time.perf_counter()
         about = head.metadata or {}
         self._active_ms_before = int(about.get("active_ms", 0))
         self._is_begun = bool(about.get("header"))
-        self.header: dict[str, Any] = about.get("header") or {}
+        self.header: dict[str, Any] = about.get("header") or journal.header
+        self.is_told = bool(self.header)
         self.head = head
         self.journal = journal
 
@@ -44,7 +51,7 @@ class Scribe:
     def hold(self, draft: Draft) -> None:
         """Keep a step that nobody else can see for the next append."""
         self._buffered.append(draft)
-        self.journal.keep(step_of(draft))
+        self._keep(step_of(draft), since=None)
 
     def take_held(self) -> tuple[Draft, ...]:
         """Hand over what was held, to be appended with the end of the run."""
@@ -52,21 +59,32 @@ class Scribe:
         self._buffered.clear()
         return held
 
-    async def append(self, drafts: list[Draft], *, ends: Draft | None = None) -> None:
+    async def append(
+        self, drafts: list[Draft], *, ends: Draft | None = None, begins: bool = True
+    ) -> None:
         """Append what was held and these drafts, whole or not at all; `ends` comes last.
+
+        With `begins` the execution's life says that it runs, if it did not yet; without, the first
+        of the steps carries the header.
 
         Raises:
             Conflict: another worker was here first; nothing of this was written.
         """
-        whole = [*self._beginning(ends), *self._buffered, *drafts, *([ends] if ends else [])]
+        beginning = self._beginning(ends) if begins else []
+        whole = [*beginning, *self._buffered, *drafts, *([ends] if ends else [])]
         if not whole:
             return
-        records = await self._writer.append(whole, tenant=self.head.tenant_id, is_of_code=True)
+        since = None if self._observer is SILENT else self._clock.now()
+        records = await self._writer.append(
+            whole, tenant=self.head.tenant_id, is_of_code=True,
+            known={(self.head.id, self.head.seq): self.head.curr_hash},
+        )  # fmt: skip
         self._buffered.clear()
-        self._is_begun = True
+        self._is_begun = self._is_begun or bool(beginning)
+        self.is_told = True
         for record in records:
             if execution_of(record) == self.head.id:
-                self.journal.keep(step_of(record))
+                self._keep(step_of(record), since=since)
             elif record.entity_type == EXECUTION and record.id == self.head.id:
                 self.head = record
 
@@ -83,6 +101,23 @@ class Scribe:
             metadata=about,
             **given,
         )
+
+    def _keep(self, step: Step, *, since: datetime | None) -> None:
+        """Journal a step; tell the observer once, when it is answered."""
+        known = self.journal.steps.get(step.n)
+        self.journal.keep(step)
+        if self._observer is SILENT or step.state != "done":
+            return
+        if known is not None and known.state == "done" and known.epoch == step.epoch:
+            return
+        now = self._clock.now()
+        asked_at = known.at if known is not None and known.epoch == step.epoch else None
+        seen = StepSeen(
+            n=step.n, epoch=step.epoch, name=step.key.name, code=code_of(step.error),
+            status="complete" if step.error is None else "error",
+            began=asked_at or since or now, ended=now, cpu_us=step.cpu_us,
+        )  # fmt: skip
+        self._observer.step(self.head, seen)
 
     def _beginning(self, ends: Draft | None) -> list[Draft]:
         """Say that the run has begun, unless it ends in the same breath."""

@@ -7,15 +7,22 @@ from uuid import UUID
 
 import msgspec
 
+from loglineos.base.clock import Clock, SystemClock
 from loglineos.runtime.execution.effects.effect import World
+from loglineos.runtime.execution.observer import SILENT, Observer
 from loglineos.runtime.laws import Laws
 from loglineos.runtime.sandbox.runners import Runners
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
-    """The law, the world and the sandbox; `wake` makes waiting executions of a tenant due."""
+    """The law, the world and the sandbox; `wake` makes waiting executions of a tenant due.
+
+    `observer` is told of steps, with times by `clock`.
+    """
 
     world: World
     laws: Laws
     runners: Runners
     wake: Callable[[str, list[UUID]], Awaitable[int]]
+    observer: Observer = SILENT
+    clock: Clock = SystemClock()
