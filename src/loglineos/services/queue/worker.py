@@ -20,8 +20,9 @@ from loglineos.base.clock import Clock
 from loglineos.base.entropy import Entropy
 from loglineos.base.errors import Conflict, LoglineError
 from loglineos.database.pool import Pool
-from loglineos.ledger.record import Record
+from loglineos.ledger.record import Draft, Record
 from loglineos.ledger.writer import Writer
+from loglineos.runtime.execution.observer import SILENT, Observer, turn_seen
 from loglineos.runtime.execution.outcome import Outcome
 from loglineos.services.definitions import Definitions
 from loglineos.services.queue.endings import Endings
@@ -81,11 +82,12 @@ class Worker:
         hints: Callable[[], AsyncIterator[str]] | None = None,
         settings: WorkerSettings = WorkerSettings(),  # noqa: B008 - frozen
         about: dict[str, Any] | None = None,
+        observer: Observer = SILENT,
     ) -> None:
         """Work as `name`, unique among all workers, through `pool` (role logline_appender).
 
         `hints` yields the names of tenants whose log has grown; None: only polling. `about` is
-        what is told of this worker besides its name.
+        what is told of this worker besides its name; `observer` is told of each turn.
         """
         self.name = name
         self.settings = settings
@@ -96,6 +98,7 @@ class Worker:
         self._entropy = entropy
         self._hints = hints
         self._about = about or {}
+        self._observer = observer
         self._leases = Leases(pool, writer, worker=name, clock=clock, lease_s=settings.lease_s)
         self._offers = Offers(self._leases, queues=settings.queues)
         self._definitions = Definitions(pool, QUEUE)
@@ -253,27 +256,48 @@ class Worker:
         claim = job.claim
         async with self._slots:
             job.is_begun = True
+            began, event = self._clock.now(), None
+            told: dict[str, Any] = {"worker": self.name, "attempt": claim.attempt}
+            self._observer.begin(claim.execution, **told)
             try:
-                outcome = await self._executor.run(
-                    claim.tenant, claim.execution, worker=self.name, attempt=claim.attempt
-                )
+                outcome = await self._executor.run(claim.tenant, claim.execution, **told)
             except Exception as cause:  # noqa: BLE001 - whatever it raises is the end of this try
                 outcome = failure_of(cause)
-        if outcome.kind in ("complete", "error"):
-            await self._end(claim, outcome)
+            except BaseException:
+                self._tell_end(claim, None, began)
+                raise
+        try:
+            event = await self._written(claim, outcome)
+        finally:
+            self._tell_end(claim, event, began)
 
-    async def _end(self, claim: Claim, outcome: Outcome) -> None:
+    def _tell_end(self, claim: Claim, event: Draft | Record | None, began: datetime) -> None:
+        if self._observer is not SILENT:
+            seen = turn_seen(
+                claim.execution, event, worker=self.name, attempt=claim.attempt, began=began,
+                ended=self._clock.now(),
+            )  # fmt: skip
+            self._observer.end(claim.execution, seen)
+
+    async def _written(self, claim: Claim, outcome: Outcome) -> Draft | Record | None:
+        """Append what is left of a turn; return the event that it left; None: it is lost."""
+        if outcome.kind in ("complete", "error"):
+            return await self._end(claim, outcome)
+        return outcome.head if outcome.kind == "rested" else None
+
+    async def _end(self, claim: Claim, outcome: Outcome) -> Draft | None:
         now = self._clock.now()
         drafts = end_of(claim, outcome, worker=self.name, now=now, entropy=self._entropy)
         try:
             await self._endings.append(claim.tenant, drafts)
         except Conflict:
-            return  # somebody else has it: cancelled, or taken over when the lease was lost
+            return None  # somebody else has it: cancelled, or taken over when its lease was lost
         except LoglineError as refusal:
             if outcome.kind == "error" and outcome.is_final:
                 raise
             refused = msgspec.structs.replace(failure_of(refusal), head=outcome.head, is_final=True)
-            await self._end(claim, refused)  # e.g. an output that no record may hold
+            return await self._end(claim, refused)  # e.g. an output that no record may hold
+        return drafts[-1]
 
     async def _tell_lost(self, claim: Claim) -> None:
         """Record that a lease was lost; the execution then waits for its next attempt."""
