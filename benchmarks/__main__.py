@@ -25,6 +25,8 @@ NAMES: Final = (
     "start",
     "sandbox",
     "queue",
+    "runs",
+    "policies",
 )
 PAGE: Final = Path(__file__).parents[1] / "docs" / "explanation" / "performance.md"
 
