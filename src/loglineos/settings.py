@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -23,6 +23,7 @@ from loglineos.base.language import Language, Text, language_of_environment
 CONFIG_FILE: Final = "config.json"
 _ORIGIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:/_-]{0,200}")
 _DATABASE: Final = re.compile(r"postgres(ql)?://|\s*[a-z_]+\s*=")
+_ENDPOINT: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[^\s?#@]*)?")
 _TENANT: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
@@ -51,6 +52,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(variable="LOGLINE_ROOT_KEY", key=None, default=Text("keys/root.key", "keys/root.key"), about=Text("a semente da chave raiz, 64 algarismos hexadecimais, em vez do ficheiro", "the seed of the root key, 64 hexadecimal digits, in place of the file"), is_secret=True),
     Setting(variable="LOGLINE_BACKUP_PASSPHRASE", key=None, default=Text("pergunta-se, num terminal", "asked for, on a terminal"), about=Text("a frase-passe que sela as chaves de uma cópia de segurança", "the passphrase that seals the keys of a backup"), is_secret=True),
     Setting(variable="LOGLINE_ALLOW_SUPERUSER", key="allow_superuser", default=Text("não", "no"), about=Text("deixa um nó com várias casas ligar-se como superutilizador (1)", "lets a node with several tenants connect as a superuser (1)")),
+    Setting(variable="LOGLINE_OTLP_ENDPOINT", key="otlp_endpoint", default=Text("nenhum: não se exporta nada", "none: nothing is exported"), about=Text("para onde vão os traços das execuções: um coletor OTLP por HTTP; pede o extra `otlp`", "where the traces of executions go: an OTLP collector by HTTP; needs the extra `otlp`")),
+    Setting(variable="LOGLINE_METRICS_PORT", key="metrics_port", default=Text("nenhuma: não se serve nada", "none: nothing is served"), about=Text("a porta de 127.0.0.1 em que `logline up` e `logline worker` servem /metrics ao Prometheus", "the port of 127.0.0.1 on which `logline up` and `logline worker` serve /metrics to Prometheus")),
+    Setting(variable="LOGLINE_LOG", key="log", default=Text("quiet", "quiet"), about=Text("`json`: `logline up` e `logline worker` contam o que fazem em stderr, uma linha JSON de cada vez, se stderr não for um terminal", "`json`: `logline up` and `logline worker` tell what they do on stderr, one line of JSON at a time, where stderr is no terminal")),
     Setting(variable="NO_COLOR", key=None, default=Text("com cores num terminal", "with colours on a terminal"), about=Text("qualquer valor desliga as cores", "any value turns colours off")),
 )
 # fmt: on
@@ -70,6 +74,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     language: Language = "en"
     passphrase: str | None = None
     allow_superuser: bool = False
+    otlp_endpoint: str | None = None
+    metrics_port: int | None = None
+    log: Literal["json", "quiet"] = "quiet"
 
     def __repr__(self) -> str:
         """Show no secret."""
@@ -163,10 +170,14 @@ def _read(name: str, raw: Any, variable: str) -> Any:
         return Path(text).expanduser()
     if name == "checkpoint_seconds":
         return _seconds(text, variable)
+    if name == "metrics_port":
+        return _port(text, variable)
     if name in _CHOICES:
         return _choice(name, text, variable)
     if name == "database_url" and not _DATABASE.match(text):
         raise Misconfigured(setting=variable, reason=_BAD_DATABASE)
+    if name == "otlp_endpoint" and not _ENDPOINT.fullmatch(text):
+        raise Misconfigured(setting=variable, reason=_BAD_ENDPOINT)
     checks = {"tenant": (_TENANT, _BAD_TENANT), "origin": (_ORIGIN, _BAD_ORIGIN)}
     if name in checks and not checks[name][0].fullmatch(text):
         raise Misconfigured(setting=variable, reason=checks[name][1], shape=shape_of(text))
@@ -195,21 +206,34 @@ def _seconds(text: str, variable: str) -> float:
     return seconds
 
 
+def _port(text: str, variable: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65_535):
+        raise Misconfigured(setting=variable, reason=_BAD_PORT, shape=shape_of(text))
+    return int(text)
+
+
 _CHOICES: Final[dict[str, dict[Any, re.Pattern[str]]]] = {
     "allow_superuser": {
         True: re.compile("1|true|yes|sim|on"),
         False: re.compile("0|false|no|não|nao|off"),
     },
+    "log": {"json": re.compile("json"), "quiet": re.compile("quiet")},
     "language": {"pt": re.compile("pt([_.-].*)?"), "en": re.compile("en([_.-].*)?|c(\\..*)?")},
 }
 _BAD_CHOICE: Final = {
     "allow_superuser": Text("use 1 ou 0", "use 1 or 0"),
     "language": Text("use pt ou en", "use pt or en"),
+    "log": Text("use json ou quiet", "use json or quiet"),
 }
 _BAD_DATABASE: Final = Text(
     "use postgresql://utilizador@servidor/base ou host=... dbname=...",
     "use postgresql://user@host/database or host=... dbname=...",
 )
+_BAD_ENDPOINT: Final = Text(
+    "use um URL http(s) sem credenciais, p. ex. http://127.0.0.1:4318",
+    "use an http(s) URL without credentials, e.g. http://127.0.0.1:4318",
+)
+_BAD_PORT: Final = Text("use um número de 1 a 65535", "use a number from 1 to 65535")
 _ONE_VALUE: Final = Text("tem de ser um só valor", "must be a single value")
 _NO_CONFIG: Final = Text("não é JSON; corrija-o ou apague-o", "is no JSON; correct or delete it")
 _BAD_TENANT: Final = Text(

@@ -22,11 +22,15 @@ ENVIRONMENT: dict[str, tuple[str, str, Any]] = {
     "LOGLINE_LANG": ("language", "pt_PT.UTF-8", "pt"),
     "LOGLINE_PASSPHRASE": ("passphrase", "s3cr3t", "s3cr3t"),
     "LOGLINE_ALLOW_SUPERUSER": ("allow_superuser", "sim", True),
+    "LOGLINE_OTLP_ENDPOINT": ("otlp_endpoint", "http://[::1]:4318/a", "http://[::1]:4318/a"),
+    "LOGLINE_METRICS_PORT": ("metrics_port", "9464", 9464),
+    "LOGLINE_LOG": ("log", "JSON", "json"),
 }
 OTHER = {
     "database_url": "host=x dbname=y", "tenant": "outra", "actor": "ana", "origin": "o.example/x",
     "witnesses": "/w", "checkpoint_seconds": 9, "timezone": "UTC", "language": "en",
-    "allow_superuser": False,
+    "allow_superuser": False, "otlp_endpoint": "https://otel.example", "metrics_port": 9465,
+    "log": "quiet",
 }  # fmt: skip
 BAD = {
     "DATABASE_URL": ["mysql://u:s3cr3t@h/d", "s3cr3t"],
@@ -36,6 +40,9 @@ BAD = {
     "LOGLINE_TIMEZONE": ["Lisboa", "../etc/passwd", "/etc/passwd"],
     "LOGLINE_LANG": ["klingon", "português"],
     "LOGLINE_ALLOW_SUPERUSER": ["talvez", "2"],
+    "LOGLINE_OTLP_ENDPOINT": ["4318", "ftp://h", "http://ana:s3cr3t@h/", "http://h/?k=s3cr3t"],
+    "LOGLINE_METRICS_PORT": ["0", "65536", "-1", "nove", "٩٤٦٤"],
+    "LOGLINE_LOG": ["xml", "1"],
 }
 
 

@@ -95,6 +95,7 @@ class Appender:
         self._hints: dict[str, int] = {}
         self._full_since: datetime | None = None
         self._lost: BaseException | None = None
+        self.database_errors = 0
 
     async def __aenter__(self) -> Self:
         self._is_open = True
@@ -269,6 +270,7 @@ class Appender:
             try:
                 await self._transact(waiting)
             except (psycopg.Error, OSError, DatabaseUnavailable) as cause:
+                self.database_errors += 1
                 await self._start_anew()
                 if failures.is_retryable(cause) and contentions < _CONTENTION_RETRIES:
                     contentions += 1

@@ -37,6 +37,7 @@ from loglineos.runtime.sandbox.session import (
     checked,
     unless_fault,
 )
+from loglineos.runtime.sandbox.tally import Tally
 from loglineos.runtime.sandbox.turns import Completed, Evaluated, Failed, Outcome, Program
 from loglineos.runtime.sandbox.values import canon
 
@@ -81,6 +82,7 @@ class Runners:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._restarts: set[asyncio.Task[None]] = set()
         self.layers: jail.Layers | None = None
+        self.tally = Tally()
 
     async def __aenter__(self) -> Self:
         """Check the engine and the jail, start the runners.
@@ -130,7 +132,9 @@ class Runners:
         """
         lane = await self._take()
         try:
-            yield Session(lane, limits, silence_s=self._settings.silence_s)
+            self.tally.runs["durable"] += 1
+            silence_s = self._settings.silence_s
+            yield Session(lane, limits, silence_s=silence_s, note=self.tally.note)
         finally:
             lane.tell(frames.Close())
             self._give(lane)
@@ -205,9 +209,12 @@ class Runners:
             await self._have_javascript()
         lane = await self._take()
         try:
-            return unless_fault(await lane.ask(request, within_s=within_s))
+            reply = unless_fault(await lane.ask(request, within_s=within_s))
         finally:
             self._give(lane)
+        self.tally.runs["pure" if isinstance(request, frames.Pure) else "policy"] += 1
+        self.tally.note(reply)
+        return reply
 
     async def _have_javascript(self) -> None:
         """Compile the JavaScript machine where the runners may read it, once."""
@@ -307,6 +314,7 @@ class Runners:
         if runner not in self._runners:
             return
         self._runners.remove(runner)
+        self.tally.runners_lost += 1
         task = asyncio.get_running_loop().create_task(self._restart(runner))
         self._restarts.add(task)
         task.add_done_callback(self._restarts.discard)

@@ -7,6 +7,7 @@ through `canon` once more before anybody sees it.
 from __future__ import annotations
 
 import keyword
+from collections.abc import Callable
 from typing import Any, Final
 
 from loglineos.base.errors import (
@@ -40,10 +41,19 @@ from loglineos.runtime.sandbox.values import canon
 class Session:
     """One conversation with one program; not to be shared between tasks."""
 
-    def __init__(self, lane: Lane, limits: RunLimits, *, silence_s: float) -> None:
+    def __init__(
+        self,
+        lane: Lane,
+        limits: RunLimits,
+        *,
+        silence_s: float,
+        note: Callable[[object], None] = lambda _: None,
+    ) -> None:
+        """Talk through `lane`; `note` is told each turn."""
         self._lane = lane
         self._limits = limits
         self._within_s = limits.feed_s + silence_s
+        self._note = note
 
     async def start(self, program: Program, value: Any = None) -> Turn:
         """Run the program on `value` up to its first turn.
@@ -104,7 +114,9 @@ class Session:
         return await self._turn(frames.Load(blob=blob, program=program, limits=self._limits))
 
     async def _turn(self, request: frames.Request) -> Turn:
-        return checked(await self._ask(request), self._limits)
+        turn = checked(await self._ask(request), self._limits)
+        self._note(turn)
+        return turn
 
     async def _ask(self, request: frames.Request) -> Reply:
         return unless_fault(await self._lane.ask(request, within_s=self._within_s))
