@@ -90,6 +90,23 @@ FROM ledger.universal_registry r
 WHERE e.tenant_id = %(tenant)s AND r.tenant_id = %(tenant)s AND r.id = e.id AND r.seq = 0
   AND r.position = ANY(%(superseded)s::bigint[]);
 
+-- name: lock_jobs
+-- The jobs that end with these rows, held until the commit, so that the next statement finds them where
+-- they are. The order by id makes each a look into the key, whatever a planner believes of a table that
+-- is now empty and now full: joined freely, a burst after a quiet hour was walked once for each row.
+SELECT count(*)
+FROM ledger.universal_registry l
+CROSS JOIN LATERAL (
+  SELECT w.id
+  FROM ledger.job w
+  WHERE w.tenant_id = l.tenant_id AND w.id >= l.id AND w.id <= l.id
+  ORDER BY w.id
+  LIMIT 1
+  FOR UPDATE) AS held
+WHERE l.tenant_id = %(tenant)s AND l.position >= %(position_from)s AND l.position < %(position_before)s
+  AND l.entity_type = 'execution'
+  AND (l.queue IS NULL OR l.status NOT IN ('scheduled', 'queued', 'running', 'waiting'));
+
 -- name: derive_jobs
 -- What waits to run, of the executions just inserted: the latest event of each. A run that goes on
 -- keeps its lease; one that rests or is tried again is free to be taken, at its time.
@@ -99,9 +116,17 @@ FROM ledger.universal_registry
 WHERE tenant_id = %(tenant)s AND position >= %(position_from)s AND position < %(position_before)s
   AND entity_type = 'execution' AND NOT (position = ANY(%(superseded)s::bigint[]))
 ), ended AS (
-DELETE FROM ledger.job j USING latest l
-WHERE j.tenant_id = %(tenant)s AND j.id = l.id
-  AND (l.queue IS NULL OR l.status NOT IN ('scheduled', 'queued', 'running', 'waiting'))
+DELETE FROM ledger.job j USING (
+  SELECT found.place
+  FROM latest l
+  CROSS JOIN LATERAL (
+    SELECT w.ctid AS place
+    FROM ledger.job w
+    WHERE w.tenant_id = l.tenant_id AND w.id >= l.id AND w.id <= l.id
+    ORDER BY w.id
+    LIMIT 1) AS found
+  WHERE l.queue IS NULL OR l.status NOT IN ('scheduled', 'queued', 'running', 'waiting')) AS gone
+WHERE j.tenant_id = %(tenant)s AND j.ctid = gone.place
 )
 INSERT INTO ledger.job AS j (
   tenant_id, id, seq, position, queue, status, priority, due_at, name, key)

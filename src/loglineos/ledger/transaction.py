@@ -265,7 +265,7 @@ def _derived_statements(
 ) -> list[Statement]:
     statements: list[Statement] = [(_SQL["derive_and_move"], moved)]
     if any(sealed.record.entity_type == EXECUTION for sealed in plan.rows):
-        statements.append((_SQL["derive_jobs"], moved))
+        statements += [(_SQL["lock_jobs"], moved), (_SQL["derive_jobs"], moved)]
     if plan.superseded:
         superseded = {"tenant": plan.tenant, "superseded": plan.superseded}
         statements.append((_SQL["first_positions"], superseded))

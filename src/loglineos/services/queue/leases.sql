@@ -46,12 +46,14 @@ ORDER BY g.priority, g.queue;
 -- Lease the first jobs of these groups, in the order in which the groups are given. A row that another
 -- worker is just taking is passed over. A lease that ran out is told with its worker: whoever takes
 -- such a job records the loss before it runs again. The latest event may be younger than what this
--- statement sees; then its columns are null and the caller reads it by itself.
+-- statement sees; then its columns are null and the caller reads it by itself. The picked rows
+-- are locked, so their places hold: a planner that saw the table empty must not look for each of them
+-- through all of a tenant's jobs.
 WITH picked AS (
-  SELECT j.id, j.worker AS lost_by
+  SELECT j.place, j.worker AS lost_by
   FROM unnest(%(queues)s::text[], %(priorities)s::bigint[]) WITH ORDINALITY AS g (queue, priority, place)
   CROSS JOIN LATERAL (
-    SELECT w.id, w.worker
+    SELECT w.ctid AS place, w.worker
     FROM ledger.job w
     WHERE w.tenant_id = %(tenant)s AND w.queue = g.queue AND w.priority = g.priority
       AND w.due_at <= %(now)s AND (w.lease_until IS NULL OR w.lease_until <= %(now)s)
@@ -63,7 +65,7 @@ WITH picked AS (
   UPDATE ledger.job j
   SET lease_until = %(lease_until)s, worker = %(worker)s, claimed_at = %(now)s, claims = j.claims + 1
   FROM picked p
-  WHERE j.tenant_id = %(tenant)s AND j.id = p.id
+  WHERE j.tenant_id = %(tenant)s AND j.ctid = p.place
   RETURNING j.id, j.seq, p.lost_by
 )
 SELECT t.id, t.lost_by,
