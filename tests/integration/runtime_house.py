@@ -77,7 +77,10 @@ class RuntimeHouse:
 
     async def ask(self, name: str, input: Any = None, **more: Any) -> Record:
         """Ask for a run of a function."""
-        function = await self.laws.function("casa", name)
+        return await self.ask_for(await self.laws.function("casa", name), input, **more)
+
+    async def ask_for(self, function: Function, input: Any = None, **more: Any) -> Record:
+        """Ask for a run of a function that one has in hand, be it paused by now."""
         draft = draft_request(
             function=function.id, name=function.name, who="ana", owner_id="ana", input=input,
             queue=function.queue, max_attempts=function.max_attempts, **more,

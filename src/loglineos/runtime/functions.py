@@ -61,6 +61,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     queue: str = "default"
     visibility: Literal["private", "tenant", "public"] = "tenant"
     owner_id: str | None = None
+    packages: tuple[str, ...] = ()
     is_kernel: bool = False
     is_scheduled: bool = False
     paused: dict[str, Json] | None = None
@@ -121,6 +122,7 @@ def function_of(record: Record, *, timeout_ms: int = TIMEOUT_MS) -> Function:
             timeout_ms=_part(metadata.get("timeout_ms", timeout_ms), int, "timeout_ms"),
             max_attempts=_part(metadata.get("max_attempts", 1), int, "max_attempts"),
             queue=_part(metadata.get("queue", "default"), str, "queue"),
+            packages=_part(metadata.get("packages", ()), tuple[str, ...], "packages"),
             is_kernel=metadata.get("kernel") is True,
             is_scheduled=metadata.get("scheduled") is True,
             paused=_part(metadata.get("paused"), dict[str, Any] | None, "paused"),

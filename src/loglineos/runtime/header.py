@@ -35,6 +35,7 @@ from loglineos.runtime.functions import (
     function_id,
 )
 from loglineos.runtime.manifest import check_effect
+from loglineos.runtime.packages import check_pin
 from loglineos.runtime.sandbox.limits import SOURCE_BYTES_MAX
 
 CONSTANTS: Final = ("FUNCTION", "POLICY")
@@ -51,9 +52,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What an author may declare. All of it is optional.
 
     `name`: the file's name without its ending. `runtime`: durable where the source imports `ctx` or
-    declares effects, else pure. `timeout_ms`: the manifest's. `id`, `kernel` and `alias` (another
-    house's spelling of the name) are for rows that come with the product. `shows`, `needs`,
-    `on_tick` and `from_start` are a policy's: which records it is asked about, and when
+    declares effects, else pure. `timeout_ms`: the manifest's. `packages`: every package that a full
+    one imports, pinned exactly (`NAME==VERSION`); an operator lays them out. `id`, `kernel` and
+    `alias` (another house's spelling of the name) are for rows that come with the product. `shows`,
+    `needs`, `on_tick` and `from_start` are a policy's: which records it is asked about, and when
     (policy/policies.py).
     """
 
@@ -71,6 +73,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_attempts: Attempts = 1
     queue: str = "default"
     visibility: Literal["private", "tenant", "public"] = "tenant"
+    packages: tuple[str, ...] = ()
     scheduled: bool = False
     kernel: bool = False
     alias: str | None = None
@@ -110,6 +113,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
             "input_schema": header.input_schema,
             "output_schema": header.output_schema,
             "timeout_ms": header.timeout_ms,
+            "packages": list(header.packages) or None,
             "scheduled": header.scheduled or None,
             "kernel": header.kernel or None,
             "alias": header.alias,
@@ -157,6 +161,10 @@ def read_source(
     if not said or len(name) > _NAME_CHARS_MAX or not name.isprintable():
         raise InvalidInput(field="name", shape=shape_of(name), reason=_NAME)
     _check(header)
+    if header.packages and header.runtime != "full":
+        raise InvalidInput(
+            field="FUNCTION.packages", shape=shape_of(header.packages), reason=_ONLY_FULL
+        )
     is_asking = imports_ctx or bool(header.effects)
     default: Tier = "durable" if is_asking and kind == "function" else "pure"
     return Source(
@@ -244,6 +252,8 @@ def _check(header: Header) -> None:
     for alias in header.aliases:
         if not as_said(alias) or len(alias) > _NAME_CHARS_MAX or not alias.isprintable():
             raise InvalidInput(field="FUNCTION.aliases", shape=shape_of(alias), reason=_NAME)
+    for package in header.packages:
+        check_pin(package, field="FUNCTION.packages")
     check_schema(header.input_schema, field="FUNCTION.input_schema")
     check_schema(header.output_schema, field="FUNCTION.output_schema")
 
@@ -264,6 +274,10 @@ _NAME: Final = Text(
 _LITERAL: Final = Text(
     "tem de ser um dicionário literal: textos, números, listas, sem chamadas nem nomes",
     "must be a literal dict: texts, numbers, lists, without calls or names",
+)
+_ONLY_FULL: Final = Text(
+    'só uma função com "runtime": "full" tem pacotes',
+    'only a function with "runtime": "full" has packages',
 )
 _JSON: Final = Text("o que está entre chavetas não é JSON", "what is in the braces is no JSON")
 _ID: Final = Text("não é um UUID", "is no UUID")

@@ -80,6 +80,8 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     layers_missing_allowed: tuple[str, ...] = ()
     """Layers of the jail that the machine may lack."""
+    full_python_allowed: bool = False
+    """Functions may run in full CPython, of which no replay is a proof."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

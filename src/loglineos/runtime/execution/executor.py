@@ -28,6 +28,7 @@ from loglineos.ledger.rows import record_of
 from loglineos.runtime.execution.admission import Admission
 from loglineos.runtime.execution.effects.catalog import NAMES
 from loglineos.runtime.execution.effects.effect import World
+from loglineos.runtime.execution.entry import Entry, refused
 from loglineos.runtime.execution.journal import Journal
 from loglineos.runtime.execution.observer import SILENT, Observer
 from loglineos.runtime.execution.outcome import Outcome
@@ -61,6 +62,7 @@ class Executor:
         self.world = world
         self._laws = laws
         self._admission = Admission(laws)
+        self._entry = Entry(laws, world.writer, wake=self.wake)
         self._reading = reading
         self._work = work
         self._tools = Tools(
@@ -95,9 +97,12 @@ class Executor:
             journal, first = await self.journal_of(execution)
         header = (execution.metadata or {}).get("header") or journal.header
         pinned = header.get("function") or {}
-        which = execution.parent_id or execution.name or ""
         try:
-            function = await self._laws.function(execution.tenant_id, which, pinned.get("seq"))
+            function = await self._entry.function(execution, pinned.get("seq"))
+            if function is None:
+                return await self._entry.hold(
+                    execution, pinned["id"], worker=worker, attempt=attempt
+                )
             value = canon(first)
             function.check_input(value)
             if not pinned and (stopped := await self._admit(execution, function, attempt)):
@@ -105,7 +110,7 @@ class Executor:
         except LoglineError as failure:
             if failure.retryable:
                 raise
-            return _refused(execution, failure)
+            return await self._entry.refuse(execution, failure, attempt=attempt)
         program = await self._program(execution, function, header)
         run = Run(
             self._tools, execution, input=value, function=function, program=program,
@@ -116,7 +121,7 @@ class Executor:
         except RunnerLost as lost:
             return await run.try_again(lost.code, lost.describe("en"))
         except Diverged as parted:
-            return _refused(run.head, parted)
+            return refused(run.head, parted)
 
     async def _program(
         self, execution: Record, function: Function, header: dict[str, Any]
@@ -181,11 +186,3 @@ class Executor:
 def seed_of(execution: UUID) -> str:
     """Return the seed of an execution's randomness, which follows from its id."""
     return blake3(b"seed\n" + execution.bytes).hexdigest()
-
-
-def _refused(execution: Record, failure: LoglineError) -> Outcome:
-    """Say why an execution is not run, or not run on."""
-    error = {
-        "code": failure.code, "type": type(failure).__name__, "message": failure.describe("en"),
-    }  # fmt: skip
-    return Outcome(kind="error", head=execution, error=error, is_final=True)
