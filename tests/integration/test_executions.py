@@ -250,3 +250,20 @@ async def test_a_run_cannot_speak_for_another_or_write_the_law(runtime: RuntimeH
     assert end.status == "complete", end.error
     assert end.output.startswith("recusado: ctx.emit")
     assert await runtime.emitted(end) == []
+
+
+async def test_what_is_asked_under_a_key_is_asked_once_while_it_lives(runtime: RuntimeHouse):
+    await runtime.push("def main(input):\n    return input\n", name="alvo.py")
+    await runtime.push(
+        "import ctx\nFUNCTION = {'effects': ['enqueue']}\n"
+        "def main(input):\n"
+        "    ids = [ctx.enqueue('alvo', {'n': n}, delay_s=3600, key='fecho')['id'] for n in (1, 2)]\n"
+        "    return ids + [ctx.enqueue('alvo', delay_s=3600, key='outro')['id']]\n"
+    )
+    async with runtime.working():
+        end = await runtime.ended(await runtime.ask("f"))
+    one, again, other = end.output
+    assert one == again != other
+    asked = await runtime._records("entity_type = 'execution' AND name = 'alvo' ORDER BY position")
+    assert [str(record.id) for record in asked] == [one, other]
+    assert (await runtime.replay(end)).verdict == "equal"

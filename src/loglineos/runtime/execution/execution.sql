@@ -71,3 +71,11 @@ WHERE r.tenant_id = %(tenant)s AND r.entity_type = 'execution' AND r.position > 
   AND r.status IN ('complete', 'error', 'dead') AND r.recorded_at >= %(since)s
 ORDER BY r.position
 LIMIT %(rows_max)s;
+
+-- name: find_job
+-- The unfinished execution of a function that was asked for under a key, if there is one.
+SELECT j.id
+FROM ledger.job j
+WHERE j.tenant_id = %(tenant)s AND j.key = %(key)s AND j.name = %(name)s
+ORDER BY j.position
+LIMIT 1;

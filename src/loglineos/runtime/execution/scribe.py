@@ -43,7 +43,7 @@ class Scribe:
 
     @property
     def active_ms(self) -> int:
-        """How long workers have been at this execution, waits apart. No time passes in a simulation."""
+        """How long workers have been at this execution, waits apart; none in a simulation."""
         if self._writer.is_simulated:
             return self._active_ms_before
         return self._active_ms_before + int((time.perf_counter() - self._began) * 1000)

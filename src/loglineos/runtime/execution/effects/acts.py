@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
 from loglineos.base.errors import LoglineError, NotFound
+from loglineos.database.queries import Queries
 from loglineos.ledger.record import DRAFT_FIELDS, Draft
 from loglineos.ledger.reserved import JOURNAL
 from loglineos.runtime.execution.effects.effect import (
@@ -27,9 +29,11 @@ from loglineos.runtime.execution.effects.effect import (
 )
 from loglineos.runtime.execution.effects.small import parse_id
 from loglineos.runtime.execution.requests import DEPTH_MAX, depth_of, draft_request, is_unfinished
+from loglineos.runtime.following import asking
 from loglineos.runtime.ids import derived_id
 from loglineos.runtime.manifest import LAW_TYPES
 
+_SQL: Final = Queries.load("loglineos.runtime.execution", "execution.sql")
 OURS: Final = LAW_TYPES | {"policy_violation"}
 """Entity types that only the house itself and its runtime write."""
 _FORBIDDEN: Final = (
@@ -137,7 +141,22 @@ async def enqueue_run(world: World, call: Call) -> Performed:
     asked = await _request(world, call, call.arguments)
     if isinstance(asked, Denied):
         return asked
+    if asked.idempotency_key is not None:
+        try:
+            known = await _known(world, call.tenant, asked)
+        except LoglineError as failure:
+            return failed("ctx.enqueue", failure)
+        if known is not None:
+            return Done(value={"id": str(known)})
     return Done(value={"id": str(asked.id)}, drafts=(asked,))
+
+
+async def _known(world: World, tenant: str, asked: Draft) -> UUID | None:
+    """Return the run that was asked for under the same key and has not ended."""
+    named = {"tenant": tenant, "key": asked.idempotency_key, "name": asked.name}
+    async with asking(world.writer.pool) as connection:
+        row = await (await connection.execute(_SQL["find_job"], named)).fetchone()
+    return None if row is None else row[0]
 
 
 @effect("ctx.run", "wait", like="(function, input=None, wait=True)", needs=("run",))
