@@ -9,7 +9,7 @@ from tests.shell_lines import ROOT, blocks_of
 
 _EXPENSE = (
     "logline add rui lancar_despesa 'peixe do mercado' --confirmed-by ana"
-    " --if-ok nada --if-doubt nada --if-not nada --details '{\"valor\": \"%s\"}' --json"
+    ' --if-ok nada --if-doubt nada --if-not nada --details \'{"valor": "%s"}\' --json'
 )
 
 
@@ -54,9 +54,12 @@ def test_a_policy_is_published_tried_on_the_past_and_put_away() -> None:
 
 
 def test_a_trace_tells_what_led_here_and_what_followed() -> None:
-    commands = [
+    delivery = (
         "logline add joao registrar_entrega 'pedido 312' --confirmed-by ana --if-ok 'enviar recibo'"
-        " --if-doubt nada --if-not nada --json",
+        " --if-doubt nada --if-not nada --json"
+    )
+    commands = [
+        delivery,
         "logline trace '#4' --json",
         "logline trace '#4' --lang en",
         "logline trace '#999' --json",

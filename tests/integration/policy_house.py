@@ -32,7 +32,8 @@ class PolicyHouse:
     async def open(self, *tenants: str) -> None:
         for tenant in tenants:
             await write_rows(self.writer, tenant)
-        self.laws = Laws(self.writer, self.runners, root=self.house.keyring.public("root"))
+        root = self.house.keyring.public("root")
+        self.laws = Laws(self.writer, self.runners, root=root, fresh_s=3600.0)
         self.agent = await self.another_agent()
 
     async def another_agent(self) -> PolicyAgent:

@@ -8,8 +8,10 @@ from datetime import timedelta
 import pytest
 
 from loglineos.base.errors import DatabaseUnavailable
+from loglineos.ledger.record import Draft
 from loglineos.runtime.policy import judging
 from loglineos.runtime.publishing import set_pause
+from tests.integration.conftest import NINE
 from tests.integration.policy_house import PolicyHouse, open_policies
 
 ECHO = 'return [{"emit_span": {"entity_type": "echo", "this": span["this"]}}]'
@@ -370,3 +372,18 @@ async def test_two_agents_ask_about_a_minute_once(casa):
     await asyncio.gather(*(agent.tick("casa") for agent in agents))
     await asyncio.gather(*(agent.tick("casa") for agent in agents))
     assert len(await casa.records(entity_type="echo")) == 1
+
+
+async def test_thousands_of_records_are_read_ahead_and_each_is_judged_once(casa):
+    await casa.policy(
+        "conta",
+        'return [{"emit_span": {"entity_type": "metric", "this": "n", "metadata": {"add": {"n": 1}}}, "key": "n"}]',
+        shows=ONLY_NOTES,
+    )
+    await casa.agent.catch_up("casa")
+    drafts = [Draft(**{**NINE, "entity_type": "note", "this": str(n)}) for n in range(1600)]
+    await casa.append(*drafts)
+    await casa.agent.catch_up("casa")
+    counts = await casa.records(entity_type="metric")
+    assert counts[-1].metadata["value"] == {"n": 1600}
+    assert len(counts) == 4

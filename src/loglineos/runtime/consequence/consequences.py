@@ -55,6 +55,7 @@ _SQL: Final = Queries.load("loglineos.runtime.consequence", "consequences.sql")
 NAME: Final = "consequences"
 AUTOCORRECT: Final = "autocorrect"
 _INTENTS_PAGE: Final = 200
+_NAMING: Final = frozenset({"function", ALIAS})
 
 
 class TenantConsequences:
@@ -82,6 +83,9 @@ class TenantConsequences:
             Refused: the house has no lawful manifest.
             LoglineError: not now; a repeat appends nothing twice.
         """
+        brings_names = any(one.entity_type in _NAMING for one in batch.records)
+        if brings_names:
+            await self._laws.refresh(self.tenant)  # what was just read may be newer than it
         manifest = await self._laws.manifest(self.tenant)
         began = await self._beginning()
         self._functions.clear()
@@ -90,7 +94,7 @@ class TenantConsequences:
             for record in batch.records
             if began is None or record.at >= began or record.entity_type == "intent"
         ]
-        if any(record.entity_type in ("function", ALIAS) for record in batch.records):
+        if brings_names:
             found += await self._sweep()
         await self._append([group for group in found if group])
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -22,7 +23,7 @@ from loglineos.ledger.record import Record
 from loglineos.ledger.rows import record_of
 from loglineos.ledger.writer import Writer
 from loglineos.runtime.execution.requests import depth_of
-from loglineos.runtime.following import Batch, Bell, Cursors, Lag, Log, asking, tend
+from loglineos.runtime.following import BATCH_ROWS, Batch, Bell, Cursors, Lag, Log, asking, tend
 from loglineos.runtime.laws import Laws
 from loglineos.runtime.manifest import Manifest
 from loglineos.runtime.policy.commits import Commits
@@ -79,6 +80,7 @@ class TenantPolicies:
         self._slow: dict[UUID, asyncio.Task[Verdict]] = {}
         self._losses: dict[UUID, int] = {}
         self._conflicts = 0
+        self._ahead: tuple[int, asyncio.Task[Batch]] | None = None
         self._seen: dict[tuple[UUID, int], int] = {}
         self._commits = Commits(tenant, writer=writer, judges=laws)
 
@@ -102,7 +104,7 @@ class TenantPolicies:
         if self._is_stale and not await self._refresh():
             return False
         assert self.front is not None
-        batch = await self._log.read(self.tenant, self.front)
+        batch = await self._read_on(self.front)
         self.head = batch.head
         if not batch.records:
             return False
@@ -121,6 +123,22 @@ class TenantPolicies:
         if self._behind():
             self.fell_behind.ring()
         return True
+
+    async def _read_on(self, position: int) -> Batch:
+        """Read the next batch, and begin to read the one after it while this one is judged."""
+        ahead, self._ahead = self._ahead, None
+        batch: Batch | None = None
+        if ahead is not None and ahead[0] == position:
+            with suppress(LoglineError):  # asked again below
+                batch = await ahead[1]
+        elif ahead is not None:
+            ahead[1].cancel()
+        if batch is None or not batch.records:
+            batch = await self._log.read(self.tenant, position)
+        if len(batch.records) == BATCH_ROWS:
+            task = asyncio.create_task(self._log.read(self.tenant, batch.end), name="read ahead")
+            self._ahead = (batch.end, task)
+        return batch
 
     async def step_behind(self) -> bool:
         """Let each policy that is behind take a turn; tell whether any still is."""
@@ -173,13 +191,19 @@ class TenantPolicies:
 
     async def run(self, bell: Bell) -> None:
         """Work for ever; ends by cancelling."""
-        async with asyncio.TaskGroup() as group:
-            name = f"policies of {self.tenant}"
-            group.create_task(tend(self.step, bell=bell, name=name))
-            behind = tend(self.step_behind, bell=self.fell_behind, name=f"{name}, behind")
-            group.create_task(behind)
-            ticking = tend(self._ticked, bell=Bell(), name=f"{name}, each minute", s_max=self._rest)
-            group.create_task(ticking)
+        name = f"policies of {self.tenant}"
+        behind = tend(self.step_behind, bell=self.fell_behind, name=f"{name}, behind")
+        ticking = tend(self._ticked, bell=Bell(), name=f"{name}, each minute", s_max=self._rest)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(tend(self.step, bell=bell, name=name))
+                group.create_task(behind)
+                group.create_task(ticking)
+        finally:
+            begun = [*self._slow.values(), *([self._ahead[1]] if self._ahead else [])]
+            for task in begun:
+                task.cancel()
+            await asyncio.gather(*begun, return_exceptions=True)
 
     async def _ticked(self) -> bool:
         await self.tick()
@@ -294,6 +318,7 @@ class TenantPolicies:
     async def _refresh(self) -> bool:
         """Learn which policies there are and where they stand; False: the house has no law yet."""
         try:
+            await self._laws.refresh(self.tenant)  # what was just read may be newer than it
             self._manifest = await self._laws.manifest(self.tenant)
             functions = await self._laws.policies(self.tenant)
         except Refused:
