@@ -2,8 +2,9 @@
 
 Always holds: every address that a name resolves to is public, or the host is one that the manifest
 lets through; the connection goes to the address that was checked, under the name that was asked
-for; no redirect is followed; what is read is bounded; a secret goes into a header and never comes
-back, also when the other side repeats it.
+for; no redirect is followed; what is read is bounded, before and after it is unpacked, and fits a
+record; a secret goes into a header, encrypted unless the host is the house's own, and does not come
+back when the other side repeats it.
 Source: RFC 6890 (special addresses), docs/explanation/security.md.
 """
 
@@ -13,6 +14,7 @@ import asyncio
 import ipaddress
 import re
 import socket
+import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -21,9 +23,12 @@ import httpx2
 import msgspec
 
 from loglineos.runtime.execution.effects.effect import Call, Denied, Done
+from loglineos.runtime.execution.effects.scrubbing import scrub
 
 REQUEST_BYTES_MAX: Final = 1024 * 1024
 RESPONSE_BYTES_MAX: Final = 512 * 1024
+TOLD_BYTES_MAX: Final = 768 * 1024
+"""Of an answer as JSON, so that the record of its step holds it."""
 HEADERS_MAX: Final = 50
 HEADER_CHARACTERS_MAX: Final = 2_000
 _OURS: Final = frozenset(
@@ -36,6 +41,9 @@ _OURS: Final = frozenset(
         "te",
         "trailer",
         "expect",
+        "accept-encoding",
+        "keep-alive",
+        "http2-settings",
     }
 )
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
@@ -62,6 +70,7 @@ class HttpDoor:
             trust_env=False,
             follow_redirects=False,
             limits=httpx2.Limits(max_keepalive_connections=0),
+            timeout=None,  # each call has its own, for the whole of it
         )
         return self
 
@@ -85,6 +94,11 @@ class HttpDoor:
         host = (target.hostname or "").rstrip(".").lower()
         if not host or target.username is not None or target.password is not None:
             return _bad("the url names a host, and no user")
+        if secrets and target.scheme == "http" and host not in call.private_hosts:
+            return Denied(
+                type="PermissionError", code="not_confidential",
+                message="ctx.http: a secret only goes to a host by https",
+            )  # fmt: skip
         headers = _headers(asked, call.idempotency_key, secrets)
         if isinstance(headers, Denied):
             return headers
@@ -104,7 +118,9 @@ class HttpDoor:
                 )
         except TimeoutError:
             return _later("TimeoutError", "no answer in time", "timeout")
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
+        except (httpx2.InvalidURL, ValueError):  # ValueError: no name of a host can be so written
+            return _bad("the url names no host that can be asked")
+        except (httpx2.HTTPError, OSError):
             return _later("RuntimeError", "the server cannot be reached", "unreachable")
 
     async def _send(
@@ -117,27 +133,29 @@ class HttpDoor:
         )
         answer = await self._client.send(asked, stream=True)
         try:
-            read = b""
-            async for part in answer.aiter_bytes():
+            read = bytearray()
+            async for part in answer.aiter_raw():
                 read += part
                 if len(read) > RESPONSE_BYTES_MAX:
-                    message = f"the answer is longer than {RESPONSE_BYTES_MAX:,} bytes"
-                    return Denied(
-                        type="ValueError", message=f"ctx.http: {message}", code="too_large"
-                    )
+                    return _TOO_LONG
         finally:
             await answer.aclose()
         if answer.status_code in _IS_LATER:
             return _later("RuntimeError", f"the server said {answer.status_code}", "busy")
+        unpacked = _unpacked(bytes(read), answer.headers.get("content-encoding", "identity"))
+        if isinstance(unpacked, Denied):
+            return unpacked
         told = {name: value for name, value in answer.headers.items() if name.lower() in _TOLD}
+        hidden = list(secrets.values())
         value = {
             "status": answer.status_code,
             "headers": {
-                name.lower(): value[:HEADER_CHARACTERS_MAX] for name, value in told.items()
+                name.lower(): scrub(value.encode(), hidden).decode()[:HEADER_CHARACTERS_MAX]
+                for name, value in told.items()
             },
-            "body": _text_of(read),
+            "body": _text_of(scrub(unpacked, hidden)),
         }
-        return Done(value=_without(value, secrets))
+        return Done(value=value) if len(msgspec.json.encode(value)) <= TOLD_BYTES_MAX else _TOO_LONG
 
     async def _checked_address(
         self, host: str, port: int, private: tuple[str, ...]
@@ -173,10 +191,12 @@ def is_public(address: str) -> bool:
         return False
     if isinstance(found, ipaddress.IPv6Address):
         inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if inner is None and found in _NAT64:
+        if inner is None and (found in _NAT64 or int(found) >> 32 & _ISATAP_MASK == _ISATAP):
             inner = ipaddress.IPv4Address(int(found) & 0xFFFF_FFFF)
         if inner is not None:
             return inner.is_global and not inner.is_multicast
+        if found not in _UNICAST or found in _DOCUMENTATION:
+            return False
     return found.is_global and not found.is_multicast
 
 
@@ -193,7 +213,10 @@ def _headers(asked: dict[str, Any], key: str, secrets: dict[str, str]) -> dict[s
             return _bad(f"the header {name[:40]!r} is one line of text")
         headers[name.lower()] = told
     if asked["secret"] is not None:
-        headers["authorization"] = f"Bearer {secrets[str(asked['secret'].get('$secret'))]}"
+        told = secrets.get(str(asked["secret"].get("$secret")))
+        if told is None or not told.isprintable():
+            return _bad("secret is what ctx.secret.use gave, one line of text")
+        headers["authorization"] = f"Bearer {told}"
     if str(asked["method"]).upper() not in ("GET", "HEAD"):
         headers["idempotency-key"] = key
     try:
@@ -213,7 +236,10 @@ def _body(asked: dict[str, Any], headers: dict[str, str]) -> bytes | Denied | No
     elif isinstance(asked["body"], str):
         body = asked["body"].encode()
     elif isinstance(asked["body"], dict) and isinstance(asked["body"].get("$bytes"), str):
-        body = bytes.fromhex(asked["body"]["$bytes"])
+        try:
+            body = bytes.fromhex(asked["body"]["$bytes"])
+        except ValueError:
+            return _bad("the body is a text or bytes")
     else:
         return _bad("the body is a text or bytes")
     return body if len(body) <= REQUEST_BYTES_MAX else _bad(f"at most {REQUEST_BYTES_MAX:,} bytes")
@@ -227,17 +253,21 @@ def _text_of(read: bytes) -> Any:
     return {"$bytes": read.hex()} if "\0" in text else text
 
 
-def _without(value: dict[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
-    """Take out every secret that the other side repeats."""
-    kept = {secret for secret in secrets.values() if secret}
-    if not kept:
-        return value
-    written = msgspec.json.encode(value).decode()
-    for secret in kept:
-        inside = msgspec.json.encode(secret).decode()[1:-1]
-        written = written.replace(inside, "***").replace(secret.encode().hex(), "2a2a2a")
-    found: dict[str, Any] = msgspec.json.decode(written)
-    return found
+def _unpacked(read: bytes, encoding: str) -> bytes | Denied:
+    """Unpack what came packed although nobody asked for it: once, and only as far as it may go."""
+    name = encoding.strip().lower()
+    if name in ("", "identity") or not read:
+        return read
+    if name not in ("gzip", "x-gzip", "deflate"):
+        return _ENCODED
+    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 32)  # either header
+    try:
+        body = unpacking.decompress(read, RESPONSE_BYTES_MAX + 1)
+    except zlib.error:
+        return _ENCODED
+    if len(body) > RESPONSE_BYTES_MAX:
+        return _TOO_LONG
+    return body if unpacking.eof else _ENCODED
 
 
 def _bad(why: str) -> Denied:
@@ -249,3 +279,16 @@ def _later(kind: Any, why: str, code: str) -> Denied:
 
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All that is public today; what lies outside is special, reserved, or of the past."""
+_DOCUMENTATION: Final = ipaddress.IPv6Network("3fff::/20")
+_ISATAP: Final = 0x0000_5EFE
+_ISATAP_MASK: Final = 0xFDFF_FFFF
+"""The upper half of an interface that holds an IPv4 address (RFC 5214), also as a global one."""
+_TOO_LONG: Final = Denied(
+    type="ValueError", code="too_large",
+    message=f"ctx.http: the answer is longer than {RESPONSE_BYTES_MAX:,} bytes or its step can hold",
+)  # fmt: skip
+_ENCODED: Final = Denied(
+    type="ValueError", code="encoded", message="ctx.http: the answer is packed in an unknown way"
+)
