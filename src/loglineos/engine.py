@@ -23,6 +23,7 @@ from loglineos.runtime.consequence.consequences import Consequences
 from loglineos.runtime.execution.effects.door import HttpDoor
 from loglineos.runtime.execution.effects.effect import World
 from loglineos.runtime.execution.executor import Executor
+from loglineos.runtime.execution.observer import SILENT, Observer, joined
 from loglineos.runtime.execution.secrets import FileSecrets
 from loglineos.runtime.execution.waking import NAME as WAKING
 from loglineos.runtime.execution.waking import Waker
@@ -34,6 +35,7 @@ from loglineos.runtime.policy.agent import PolicyAgent
 from loglineos.runtime.sandbox.runners import Runners, RunnerSettings
 from loglineos.services.queue.worker import Worker, WorkerSettings
 from loglineos.services.schedule.scheduler import Scheduler
+from loglineos.services.telemetry.exporting import exported
 
 Role = Literal["worker", "scheduler", "policies"]
 ROLES: Final[dict[Role, Text]] = {
@@ -57,7 +59,7 @@ class Engine:
 
     def __init__(
         self, node: Node, *, name: str, work: Pool, runners: Runners, laws: Laws,
-        secrets: FileSecrets, executor: Executor,
+        secrets: FileSecrets, executor: Executor, observer: Observer = SILENT,
     ) -> None:  # fmt: skip
         self.node = node
         self.name = name
@@ -66,6 +68,7 @@ class Engine:
         self.laws = laws
         self.secrets = secrets
         self.executor = executor
+        self.observer = observer
         self.log = Log(node.reader_pool)
         self.cursors = Cursors(work, clock=node.clock)
 
@@ -74,7 +77,7 @@ class Engine:
         return Worker(
             self.node.writer, self.executor, pool=self.work, clock=self.node.clock,
             entropy=self.node.entropy, name=self.name, hints=self.node.grown,
-            settings=settings or WorkerSettings(),
+            settings=settings or WorkerSettings(), observer=self.observer,
             about={"host": socket.gethostname(), "process": os.getpid()},
         )  # fmt: skip
 
@@ -153,13 +156,16 @@ class Engine:
 
 @asynccontextmanager
 async def open_engine(
-    node: Node, *, name: str | None = None, runner_processes: int = 1
-) -> AsyncIterator[Engine]:
+    node: Node, *, name: str | None = None, runner_processes: int = 1,
+    observer: Observer = SILENT,
+) -> AsyncIterator[Engine]:  # fmt: skip
     """Open the engine of a node: its rows in every tenant, its law, its sandbox.
 
     Raises:
         Misconfigured: this machine lacks a layer of the jail that no manifest lets it do without.
         Refused, Unavailable: a house's rows could not be written.
+
+    Traces of what runs go where LOGLINE_OTLP_ENDPOINT says; `observer` is told too.
     """
     for tenant in await node.tenants():
         await write_rows(node.writer, tenant)
@@ -168,7 +174,13 @@ async def open_engine(
         processes=runner_processes, sessions_max=64, layers_missing_allowed=missing,
         javascript_folder=str(node.settings.home / "javascript"),
     )  # fmt: skip
-    async with node.work_pool() as work, Runners(settings) as runners, HttpDoor() as door:
+    async with (
+        exported(node.settings.otlp_endpoint) as spans,
+        node.work_pool() as work,
+        Runners(settings) as runners,
+        HttpDoor() as door,
+    ):
+        watching = joined([spans, observer])
         laws = Laws(node.writer, runners, root=node.keyring.public("root"), fresh_s=_FRESH_S)
         secrets = FileSecrets(node.settings.home / "secrets")
 
@@ -181,11 +193,12 @@ async def open_engine(
             directory=laws, door=door, secrets=secrets,
         )  # fmt: skip
         executor = Executor(
-            world=world, laws=laws, runners=runners, reading=node.reader_pool, work=work
-        )
+            world=world, laws=laws, runners=runners, reading=node.reader_pool, work=work,
+            observer=watching,
+        )  # fmt: skip
         yield Engine(
             node, name=name or _new_name(node), work=work, runners=runners, laws=laws,
-            secrets=secrets, executor=executor,
+            secrets=secrets, executor=executor, observer=watching,
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Final, cast
 from loglineos.base.errors import LoglineError, UnknownName
 from loglineos.base.language import Text
 from loglineos.engine import ROLES, Engine, Role, open_engine
+from loglineos.faces.cli.observing import Observed
 from loglineos.faces.cli.session import Session
 from loglineos.ledger.gestures import make_gesture
 from loglineos.ledger.record import Draft
@@ -36,7 +37,7 @@ def roles_of(given: Collection[str] | None) -> tuple[Role, ...]:
 
 @asynccontextmanager
 async def acting(
-    session: Session, node: Node, roles: Collection[Role]
+    session: Session, node: Node, roles: Collection[Role], *, seen: Observed
 ) -> AsyncIterator[asyncio.Future[Engine | None]]:
     """Let the node act in these roles for the time of the block; what was begun ends with it.
 
@@ -48,7 +49,8 @@ async def acting(
 
     async def act() -> None:
         try:
-            async with open_engine(node) as engine:
+            async with open_engine(node, observer=seen.observer) as engine:
+                seen.engine = engine
                 await engine.consequences().begin(session.tenant)
                 if not opened.done():
                     opened.set_result(engine)

@@ -13,6 +13,7 @@ from rich.text import Text as Styled
 
 from loglineos.base.clock import rfc3339
 from loglineos.base.errors import InvalidInput, NotFound, ProgramFailed, shape_of
+from loglineos.base.ids import uuid7
 from loglineos.base.language import Text
 from loglineos.engine import Engine, open_engine
 from loglineos.faces.cli.entities import find, reader_of
@@ -51,7 +52,7 @@ async def run_function(
         draft = draft_request(
             function=function.id, name=function.name, who=session.actor, owner_id=session.actor,
             input=value, queue=function.queue, max_attempts=function.max_attempts, key=key,
-            visibility=function.visibility,
+            visibility=function.visibility, trace_id=uuid7().hex,
         )  # fmt: skip
         (asked,) = await node.writer.append([draft], tenant=session.tenant)
         head = await _wait_for(engine, asked) if wait else asked

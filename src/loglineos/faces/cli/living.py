@@ -17,6 +17,7 @@ from loglineos.engine import Engine, Role
 from loglineos.faces.cli.acting import acting, roles_of, show_consequence
 from loglineos.faces.cli.entities import reader_of
 from loglineos.faces.cli.house import Demo, read_demo, tell_house, write_demo
+from loglineos.faces.cli.observing import Observed, observed
 from loglineos.faces.cli.prompts import ask_yes_meanwhile
 from loglineos.faces.cli.records import record_document, record_line
 from loglineos.faces.cli.render import styled
@@ -59,8 +60,9 @@ async def up(
     stop = asyncio.Event()
     roles = roles_of(role)
     with _stopped_by_signals(stop):
-        async with session.node(announces=True) as node:
-            running = asyncio.create_task(_live(session, node, demo=demo, last=last, roles=roles))
+        async with session.node(announces=True) as node, observed(session, node) as seen:
+            living = _live(session, node, demo=demo, last=last, roles=roles, seen=seen)
+            running = asyncio.create_task(living)
             stopping = asyncio.create_task(stop.wait())
             try:
                 await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -76,8 +78,9 @@ async def up(
 
 
 async def _live(
-    session: Session, node: Node, *, demo: bool | None, last: int, roles: tuple[Role, ...]
-) -> None:
+    session: Session, node: Node, *, demo: bool | None, last: int, roles: tuple[Role, ...],
+    seen: Observed,
+) -> None:  # fmt: skip
     size = await node.writer.log_size(session.tenant)
     if size is None:
         await node.found(session.tenant)
@@ -89,7 +92,7 @@ async def _live(
         if roles:  # after the house, so that what its past says sets nothing off
             with suppress(LoglineError):  # told again, with what to do, by the engine
                 await write_rows(node.writer, session.tenant)
-        async with acting(session, node, roles) as opened:
+        async with acting(session, node, roles, seen=seen) as opened:
             _head(session, node)
             await _tell(session, node, last=last, opened=opened if wants_house else None)
 

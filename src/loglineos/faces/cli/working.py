@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from loglineos.base.errors import InvalidInput, shape_of
 from loglineos.base.language import Text
 from loglineos.engine import Role, open_engine
+from loglineos.faces.cli.observing import observed
 from loglineos.faces.cli.session import Session
 from loglineos.services.queue.worker import WorkerSettings
 
@@ -36,7 +37,12 @@ async def work(
     for number in _STOPPING:
         loop.add_signal_handler(number, stop.set)
     try:
-        async with session.node(announces=True) as node, open_engine(node) as engine:
+        async with (
+            session.node(announces=True) as node,
+            observed(session, node) as seen,
+            open_engine(node, observer=seen.observer) as engine,
+        ):
+            seen.engine = engine
             _say(session, "started", engine.name, 0, _STARTED)
             ended = await engine.run(stop, roles=_ROLES, settings=settings)
     finally:
