@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, Final, Literal
 
 from loglineos.base.errors import LoglineError, UnknownName
@@ -31,7 +32,9 @@ from loglineos.runtime.following import Bell, Cursors, Follower, Log, Watch
 from loglineos.runtime.genesis import write_rows
 from loglineos.runtime.laws import Laws
 from loglineos.runtime.manifest import MANIFEST_ID, Manifest, parse_manifest
+from loglineos.runtime.packages import FOLDER as PACKAGES
 from loglineos.runtime.policy.agent import PolicyAgent
+from loglineos.runtime.sandbox.full_python import FullPython
 from loglineos.runtime.sandbox.runners import Runners, RunnerSettings
 from loglineos.services.queue.worker import Worker, WorkerSettings
 from loglineos.services.schedule.scheduler import Scheduler
@@ -194,12 +197,18 @@ async def open_engine(
         )  # fmt: skip
         executor = Executor(
             world=world, laws=laws, runners=runners, reading=node.reader_pool, work=work,
-            observer=watching,
+            observer=watching, full_python=_full_python_of(node, missing),
         )  # fmt: skip
         yield Engine(
             node, name=name or _new_name(node), work=work, runners=runners, laws=laws,
             secrets=secrets, executor=executor, observer=watching,
         )  # fmt: skip
+
+
+def _full_python_of(node: Node, missing: frozenset[str]) -> Callable[[], FullPython]:
+    """Give what opens full CPython, once, when the first run needs it."""
+    root = node.settings.home / PACKAGES
+    return cache(lambda: FullPython(packages_root=root, layers_missing_allowed=missing))
 
 
 def _new_name(node: Node) -> str:

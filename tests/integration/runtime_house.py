@@ -29,6 +29,7 @@ from loglineos.runtime.genesis import write_rows
 from loglineos.runtime.header import read_source
 from loglineos.runtime.laws import Laws
 from loglineos.runtime.publishing import push
+from loglineos.runtime.sandbox.full_python import FullPython
 from loglineos.runtime.sandbox.runners import Runners, RunnerSettings
 from loglineos.services.queue.worker import Worker, WorkerSettings
 
@@ -45,6 +46,7 @@ class RuntimeHouse:
         self.clock = house.clock
         self.writer = house.writer
         self.secrets = FileSecrets(folder / "secrets")
+        self.packages = folder / "packages"
         self.stack = stack
         self.laws = Laws(house.writer, runners, root=house.keyring.public("root"))
         self.executor: Executor
@@ -68,6 +70,7 @@ class RuntimeHouse:
             world=self.world, laws=self.laws, runners=self.runners,
             reading=await self.house.pool("logline_reader"),
             work=await self.house.pool("logline_appender"),
+            full_python=lambda: FullPython(packages_root=self.packages),
         )  # fmt: skip
 
     async def push(self, text: str, *, name: str = "f.py") -> Function:

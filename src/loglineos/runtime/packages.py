@@ -27,6 +27,8 @@ from loglineos.ledger.record import Draft
 from loglineos.runtime.ids import derived_id
 from loglineos.runtime.sandbox.full_python import packages_name
 
+FOLDER: Final = "packages"
+"""Where a node keeps them, below its home."""
 _PIN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?==[A-Za-z0-9][A-Za-z0-9.+!_]*")
 _INSTALL_S: Final = 600.0
 _TOLD_CHARACTERS: Final = 600

@@ -8,7 +8,7 @@ that a replay sees the same.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -32,11 +32,32 @@ from loglineos.runtime.execution.scribe import Scribe
 from loglineos.runtime.execution.tools import Tools
 from loglineos.runtime.sandbox.limits import BUDGET
 from loglineos.runtime.sandbox.runners import Session
-from loglineos.runtime.sandbox.turns import Later, Raised, Suspended, Turn, Value, Waiting
+from loglineos.runtime.sandbox.turns import (
+    Answer,
+    Later,
+    Program,
+    Raised,
+    Suspended,
+    Turn,
+    Value,
+    Waiting,
+)
 from loglineos.runtime.sandbox.values import revive
 
 ATTEMPTS_MAX: Final = 8
 """How often a run is tried again when the world does not answer, unless its request says more."""
+
+
+class Speaker(Protocol):
+    """What a program speaks through: a session of the runners, or a process of its own."""
+
+    async def start(self, program: Program, value: Any = None) -> Turn:
+        """Run up to the first turn."""
+        ...
+
+    async def resume(self, answer: Answer) -> Turn:
+        """Answer the turn that stands, and run on to the next."""
+        ...
 
 
 class Question(NamedTuple):
@@ -113,7 +134,7 @@ class Conversation:
         for _, task in self._under_way.values():
             task.cancel()
 
-    async def answer(self, session: Session, turn: Suspended) -> Turn:
+    async def answer(self, session: Speaker, turn: Suspended) -> Turn:
         """Answer one question of the program and let it go on.
 
         Raises:

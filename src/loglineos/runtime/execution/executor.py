@@ -12,6 +12,7 @@ Source: docs/explanation/executions.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -37,6 +38,7 @@ from loglineos.runtime.execution.run import Run
 from loglineos.runtime.execution.tools import Tools
 from loglineos.runtime.functions import Function
 from loglineos.runtime.laws import Laws
+from loglineos.runtime.sandbox.full_python import FullPython
 from loglineos.runtime.sandbox.runners import Runners
 from loglineos.runtime.sandbox.turns import Program
 from loglineos.runtime.sandbox.values import canon
@@ -53,11 +55,11 @@ class Executor:
 
     def __init__(
         self, *, world: World, laws: Laws, runners: Runners, reading: Pool, work: Pool,
-        observer: Observer = SILENT,
+        observer: Observer = SILENT, full_python: Callable[[], FullPython] | None = None,
     ) -> None:  # fmt: skip
         """Read journals through `reading`, wake runs through `work` (role logline_appender).
 
-        `observer` is told of each step.
+        `observer` is told of each step. `full_python` opens full CPython when a run needs it.
         """
         self.world = world
         self._laws = laws
@@ -67,7 +69,7 @@ class Executor:
         self._work = work
         self._tools = Tools(
             world=world, laws=laws, runners=runners, wake=self.wake, observer=observer,
-            clock=world.clock,
+            clock=world.clock, full_python=full_python,
         )  # fmt: skip
 
     async def run(

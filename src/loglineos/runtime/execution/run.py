@@ -13,7 +13,8 @@ import msgspec
 from blake3 import blake3
 
 from loglineos.base.clock import rfc3339
-from loglineos.base.errors import LoglineError
+from loglineos.base.errors import LoglineError, Misconfigured
+from loglineos.base.language import Text
 from loglineos.ledger.record import Draft, Record
 from loglineos.runtime.execution.conversation import (
     ATTEMPTS_MAX,
@@ -22,6 +23,7 @@ from loglineos.runtime.execution.conversation import (
     Passing,
     Pending,
     Resting,
+    Speaker,
 )
 from loglineos.runtime.execution.effects.effect import Asker, End, Rest
 from loglineos.runtime.execution.journal import Journal
@@ -29,7 +31,9 @@ from loglineos.runtime.execution.outcome import Outcome
 from loglineos.runtime.execution.scribe import Scribe
 from loglineos.runtime.execution.tools import Tools
 from loglineos.runtime.functions import Function
+from loglineos.runtime.sandbox.full_python import FULL, PROOF, engine_name, packages_name
 from loglineos.runtime.sandbox.limits import BUDGET, DURABLE, PURE, RunLimits
+from loglineos.runtime.sandbox.session import Session
 from loglineos.runtime.sandbox.turns import (
     Completed,
     Failed,
@@ -40,6 +44,8 @@ from loglineos.runtime.sandbox.turns import (
 )
 from loglineos.runtime.sandbox.values import canon, digest
 
+TIMEOUT: Final = "timeout"
+"""The error's code when workers were at a run for longer than its function allows."""
 RETRY_FIRST_S: Final = 1.0
 RETRY_LONGEST_S: Final = 3_600.0
 _PRINTED_MAX: Final = 4_000
@@ -61,6 +67,7 @@ class Run:
         self._program = program
         self._input = input
         self._attempt = attempt
+        self._is_replay = is_replay
         self._scribe = Scribe(
             tools.world.writer, execution, journal, worker=worker, attempt=attempt,
             clock=tools.clock, observer=tools.observer,
@@ -91,6 +98,8 @@ class Run:
                 return await self._fail(failing)
             if self._function.runtime == "pure":
                 return await self._go_pure()
+            if self._function.runtime == "full":
+                return await self._go_full()
             return await self._go_durable()
         except Resting as resting:
             return await self._rest(resting.pending)
@@ -124,23 +133,38 @@ class Run:
         self._note(turn)
         if isinstance(turn, Completed):
             return await self._complete(turn.output)
-        return await self._fail(_told(turn.error))
+        return await self._fail(self._error_of(turn.error))
 
     async def _go_durable(self) -> Outcome:
         async with self._tools.runners.session(limits=self._limits(DURABLE)) as session:
-            turn = await session.start(self._program, self._input)
-            while True:
-                self._note(turn)
-                if isinstance(turn, Completed):
-                    return await self._complete(turn.output)
-                if isinstance(turn, Failed):
-                    return await self._fail(_told(turn.error))
-                if self._cpu_us > BUDGET.cpu_s * 1_000_000:
-                    return await self._fail(_OUT_OF_TIME)
-                if isinstance(turn, Suspended):
-                    turn = await self._talk.answer(session, turn)
-                else:
-                    turn = await self._talk.settle(session, turn)
+            return await self._converse(session)
+
+    async def _go_full(self) -> Outcome:
+        if self._tools.full_python is None:
+            raise Misconfigured(setting="sandbox.full_python", reason=_NO_FULL_PYTHON)
+        packages = self._function.packages
+        async with self._tools.full_python().session(
+            limits=self._limits(FULL), packages=packages_name(packages) if packages else None
+        ) as session:
+            return await self._converse(session)
+
+    async def _converse(self, session: Speaker) -> Outcome:
+        turn = await session.start(self._program, self._input)
+        while True:
+            self._note(turn)
+            if isinstance(turn, Completed):
+                return await self._complete(turn.output)
+            if isinstance(turn, Failed):
+                return await self._fail(self._error_of(turn.error))
+            if self._cpu_us > BUDGET.cpu_s * 1_000_000:
+                return await self._fail(_OUT_OF_TIME)
+            if self._is_over_time:
+                return await self._fail(self._timeout())
+            if isinstance(turn, Suspended):
+                turn = await self._talk.answer(session, turn)
+            else:
+                assert isinstance(session, Session), "only a session of the runners has coroutines"
+                turn = await self._talk.settle(session, turn)
 
     async def _complete(self, output: Any) -> Outcome:
         plain = canon(output)
@@ -171,7 +195,7 @@ class Run:
                 return await self._rest(resting.pending, failing=error, asked=asked)
             undone.append({"function": function, "error": step.error})
         told: dict[str, Any] = {"compensated": undone} if undone else {}
-        is_final = bool(undone) or self._function.runtime == "pure"
+        is_final = bool(undone) or self._function.runtime == "pure" or error.get("code") == TIMEOUT
         if not is_final and self._attempt < (self.head.max_attempts or 1):
             told["cuts"] = self._cuts()
         return self._ended(
@@ -217,6 +241,8 @@ class Run:
             "header": self._scribe.header, "active_ms": self._scribe.active_ms,
             "cpu_us": self._cpu_us, "steps": len(self._scribe.journal.steps), **(metadata or {}),
         }  # fmt: skip
+        if self._function.runtime == "full":
+            about["proof"] = PROOF
         columns: dict[str, Any] = {"duration_ms": self._scribe.active_ms}
         if self._printed:
             columns["details"] = {"printed": self._printed}
@@ -237,11 +263,34 @@ class Run:
         self._talk.note_cpu(turn.cpu_us)
         self._printed = (self._printed + turn.printed)[:_PRINTED_MAX]
 
+    @property
+    def _is_over_time(self) -> bool:
+        return not self._is_replay and self._scribe.active_ms >= self._function.timeout_ms
+
+    def _timeout(self) -> dict[str, Any]:
+        message = f"more than {self._function.timeout_ms} ms of running"
+        return {"code": TIMEOUT, "type": "Limit", "message": message}
+
+    def _error_of(self, error: ProgramError) -> dict[str, Any]:
+        """Tell how the program failed; time that its function allows it not is no other limit's."""
+        if error.limit == "time" and self._is_over_time:
+            return self._timeout()
+        return _told(error)
+
     def _limits(self, base: RunLimits) -> RunLimits:
-        timeout_s = self._function.timeout_ms / 1000
+        """Bound one session: what the journal already has is asked again, and comes on top."""
+        journal, most_s = self._scribe.journal, max(base.feed_s, BUDGET.cpu_s)
+        timeout_s = most_s if self._is_replay else self._function.timeout_ms / 1000
+        feed_s = min(base.feed_s + journal.cpu_us / 1_000_000, most_s, timeout_s)
         return msgspec.structs.replace(
-            base, feed_s=min(base.feed_s, timeout_s), turn_s=min(base.turn_s, timeout_s)
-        )
+            base, feed_s=feed_s, turn_s=min(base.turn_s, timeout_s),
+            suspensions_max=base.suspensions_max + len(journal.steps),
+        )  # fmt: skip
+
+    def _engine(self) -> str:
+        if self._function.runtime == "full":
+            return engine_name()
+        return self._tools.runners.engine_of(self._function.language)
 
     def _header(self) -> dict[str, Any]:
         """Tell what a replay needs: the versions of everything that decided the outcome."""
@@ -252,7 +301,7 @@ class Run:
         return {
             "function": {"id": str(function.id), "seq": function.seq, "hash": function.code_hash},
             "prelude": prelude,
-            "engine": self._tools.runners.engine_of(function.language),
+            "engine": self._engine(),
             "input_hash": digest(self._input),
             "seed": program.seed,
             "frozen_at": program.frozen_at,
@@ -272,6 +321,7 @@ def _told(error: ProgramError) -> dict[str, Any]:
     return told
 
 
+_NO_FULL_PYTHON: Final = Text("aqui não há CPython completo", "there is no full CPython here")
 _OUT_OF_TIME: Final = {
     "code": "limit_time", "type": "Limit",
     "message": f"more than {BUDGET.cpu_s:.0f} s of running",

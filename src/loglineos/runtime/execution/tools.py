@@ -11,13 +11,15 @@ from loglineos.base.clock import Clock, SystemClock
 from loglineos.runtime.execution.effects.effect import World
 from loglineos.runtime.execution.observer import SILENT, Observer
 from loglineos.runtime.laws import Laws
+from loglineos.runtime.sandbox.full_python import FullPython
 from loglineos.runtime.sandbox.runners import Runners
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """The law, the world and the sandbox; `wake` makes waiting executions of a tenant due.
 
-    `observer` is told of steps, with times by `clock`.
+    `observer` is told of steps, with times by `clock`. `full_python` opens full CPython when a run
+    needs it; None: there is none here.
     """
 
     world: World
@@ -26,3 +28,4 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     wake: Callable[[str, list[UUID]], Awaitable[int]]
     observer: Observer = SILENT
     clock: Clock = SystemClock()
+    full_python: Callable[[], FullPython] | None = None

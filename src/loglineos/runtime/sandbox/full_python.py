@@ -88,6 +88,12 @@ def packages_name(requirements: Iterable[str]) -> str:
     return blake3("\n".join(sorted(lines)).encode()).hexdigest(length=_NAME_LENGTH // 2)
 
 
+def engine_name() -> str:
+    """Name full CPython as the header of an execution does."""
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    return f"cpython/{version}+{PROOF}"
+
+
 class FullPython:
     """Starts one jailed CPython for each session; at most `processes_max` at a time."""
 
@@ -113,8 +119,7 @@ class FullPython:
     @property
     def engine(self) -> str:
         """Name the engine as the header of an execution does."""
-        version = ".".join(str(part) for part in sys.version_info[:3])
-        return f"cpython/{version}+{PROOF}"
+        return engine_name()
 
     @asynccontextmanager
     async def session(
