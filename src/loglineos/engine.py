@@ -12,14 +12,17 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, Literal
 
 from loglineos.base.errors import LoglineError, UnknownName
 from loglineos.base.language import Text
 from loglineos.database.pool import Pool
+from loglineos.database.roles import APPENDER, refuse_superuser
 from loglineos.ledger.reading.reader import Reader
+from loglineos.ledger.scratch import is_scratch
 from loglineos.node import Node
+from loglineos.runtime.checking import checker
 from loglineos.runtime.consequence.consequences import Consequences
 from loglineos.runtime.execution.effects.door import HttpDoor
 from loglineos.runtime.execution.effects.effect import World
@@ -38,6 +41,9 @@ from loglineos.runtime.sandbox.full_python import FullPython
 from loglineos.runtime.sandbox.runners import Runners, RunnerSettings
 from loglineos.services.queue.worker import Worker, WorkerSettings
 from loglineos.services.schedule.scheduler import Scheduler
+from loglineos.services.simulation.law import read_law
+from loglineos.services.simulation.simulation import Simulation, SimulationSettings
+from loglineos.services.simulation.stage import Ground
 from loglineos.services.telemetry.exporting import exported
 
 Role = Literal["worker", "scheduler", "policies"]
@@ -152,6 +158,33 @@ class Engine:
             hints=self.node.grown,
         )  # fmt: skip
 
+    async def simulation(
+        self, tenant: str, *, settings: SimulationSettings | None = None
+    ) -> Simulation:
+        """Make what tells a tenant's past, or a scenario, again under its present law.
+
+        Raises:
+            Refused: the tenant has no lawful manifest.
+            Misconfigured: this node may have no second tenant (its database user is a superuser).
+        """
+        node, database = self.node, self.node.database
+        if not database.is_embedded and not node.settings.allow_superuser:
+            async with node.reader_pool.connection() as connection:
+                await refuse_superuser(connection)
+
+        async def signed(sizes: dict[str, int]) -> None:
+            node.publisher.wake(sizes)
+
+        ground = Ground(
+            writer=node.writer, work=self.work, runners=self.runners, secrets=self.secrets,
+            connect=partial(database.connect_once, APPENDER, name="simulation"),
+            reader=_reader_of(node), on_commit=signed, gate=node.publisher.gate,
+        )  # fmt: skip
+        return Simulation(
+            ground, await read_law(node.writer, tenant), settings=settings or SimulationSettings(),
+            check=checker(self.laws, self.runners, tenant),
+        )  # fmt: skip
+
     def consequences(self) -> Consequences:
         """Make what follows up on records that reached ok, doubt or not."""
         return Consequences(self.node.writer, pool=self.work, laws=self.laws, hints=self.node.grown)
@@ -170,7 +203,7 @@ async def open_engine(
 
     Traces of what runs go where LOGLINE_OTLP_ENDPOINT says; `observer` is told too.
     """
-    for tenant in await node.tenants():
+    for tenant in (one for one in await node.tenants() if not is_scratch(one)):
         await write_rows(node.writer, tenant)
     missing = await _layers_missing_allowed(node)
     settings = RunnerSettings(
@@ -186,13 +219,8 @@ async def open_engine(
         watching = joined([spans, observer])
         laws = Laws(node.writer, runners, root=node.keyring.public("root"), fresh_s=_FRESH_S)
         secrets = FileSecrets(node.settings.home / "secrets")
-
-        def reader(tenant: str, function: str) -> Reader:
-            actor = f"function:{function}"
-            return node.reader(tenant=tenant, actor=actor, role=_FUNCTIONS_READ_AS)
-
         world = World(
-            writer=node.writer, reader=reader, clock=node.clock, entropy=node.entropy,
+            writer=node.writer, reader=_reader_of(node), clock=node.clock, entropy=node.entropy,
             directory=laws, door=door, secrets=secrets,
         )  # fmt: skip
         executor = Executor(
@@ -209,6 +237,15 @@ def _full_python_of(node: Node, missing: frozenset[str]) -> Callable[[], FullPyt
     """Give what opens full CPython, once, when the first run needs it."""
     root = node.settings.home / PACKAGES
     return cache(lambda: FullPython(packages_root=root, layers_missing_allowed=missing))
+
+
+def _reader_of(node: Node) -> Callable[[str, str], Reader]:
+    """Give what functions read with: their house, as an operator."""
+
+    def reader(tenant: str, function: str) -> Reader:
+        return node.reader(tenant=tenant, actor=f"function:{function}", role=_FUNCTIONS_READ_AS)
+
+    return reader
 
 
 def _new_name(node: Node) -> str:

@@ -34,6 +34,7 @@ from loglineos.runtime.manifest import Manifest
 from loglineos.runtime.publishing import push
 from loglineos.runtime.sandbox.runners import Runners, RunnerSettings
 from loglineos.services.queue.worker import Worker
+from loglineos.services.scenario import generate_casa
 from loglineos.services.schedule.scheduler import Scheduler
 from loglineos.services.schedule.schedules import add_schedule
 from loglineos.services.simulation import stage
@@ -333,6 +334,21 @@ async def test_the_same_period_law_and_seed_give_the_same_account(house, tmp_pat
         assert len(accounts[0].said) > 10
         other = await (await sim.simulation(seed=7, answer="no")).run(told(drafts))
         assert other.digest != accounts[0].digest
+
+
+async def test_a_day_of_the_example_house_gives_the_same_account_each_time(house, tmp_path):
+    async with simulated(house, tmp_path) as sim:
+        accounts = []
+        for _ in range(2):
+            simulation = await sim.simulation(seed=3, answer="yes")
+            drafts = generate_casa(days=1, seed=3, lines=60, start=NOON, tenant="casa")
+            period = period_of(drafts, tenant="casa", source="casa", named=simulation.law.has)
+            accounts.append(await simulation.run(period))
+        first, again = accounts
+        assert first.digest == again.digest
+        assert msgspec.structs.replace(again, scratch=first.scratch) == first
+        assert first.told + first.left_out >= 50
+        assert first.made > first.told
 
 
 async def test_a_real_worker_scheduler_and_followers_leave_a_scratch_tenant_alone(house, tmp_path):

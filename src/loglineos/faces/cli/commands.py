@@ -10,6 +10,7 @@ from loglineos.faces.cli.commands_policies import WATCHING
 from loglineos.faces.cli.commands_queue import QUEUEING
 from loglineos.faces.cli.commands_read import READING
 from loglineos.faces.cli.commands_run import RUNNING
+from loglineos.faces.cli.commands_simulate import SIMULATING
 from loglineos.faces.cli.commands_write import WRITING
 
 COMMANDS: Final[tuple[Command, ...]] = (
@@ -18,6 +19,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *RUNNING,
     *GOVERNING,
     *WATCHING,
+    *SIMULATING,
     *QUEUEING,
 )
 
