@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from loglineos.base.errors import Diverged, InvalidInput, NotGranted
+from loglineos.base.errors import Conflict, Diverged, InvalidInput, LoglineError, NotGranted
 from loglineos.ledger.record import Draft
+from loglineos.runtime.execution.effects.acts import failed
 from loglineos.runtime.execution.effects.catalog import EFFECTS, OF_THE_SYSTEM
 from loglineos.runtime.execution.effects.effect import (
     Asker,
@@ -164,10 +165,13 @@ class Conversation:
         prepared = await self._prepare(n, key, name, args, kwargs)
         if isinstance(prepared, Step):
             return prepared
-        performed = await prepared.effect.perform(self._tools.world, prepared.call)
-        if isinstance(performed, Rest):
-            raise Resting([await self._write_rest(prepared, performed)])
-        return await self._keep(prepared, performed)
+        performed = await _perform(prepared, self._tools)
+        if not isinstance(performed, Rest):
+            return await self._keep(prepared, performed)
+        written = await self._write_rest(prepared, performed)
+        if isinstance(written, Pending):
+            raise Resting([written])
+        return written
 
     async def ask_next(self, name: str, args: list[Any]) -> Step:
         """Ask a question of the house's own after the program's: an undoing."""
@@ -195,7 +199,9 @@ class Conversation:
 
     async def _begin(self, n: int, key: StepKey, turn: Suspended) -> None:
         """Begin what the program will await; several may be under way at once."""
-        prepared = await self._prepare(n, key, turn.name, turn.args, turn.kwargs)
+        prepared = await self._prepare(
+            n, key, turn.name, turn.args, turn.kwargs, settled=self._journal.next_settling
+        )
         if isinstance(prepared, Question):
             performing = _perform(prepared, self._tools)
             self._under_way[n] = (prepared, asyncio.create_task(performing, name=f"step {n}"))
@@ -212,20 +218,27 @@ class Conversation:
         question, task = self._under_way.pop(n)
         performed = task.result()
         if isinstance(performed, Rest):
-            self._pending[n] = await self._write_rest(question, performed)
+            turn = self._journal.next_settling
+            written = await self._write_rest(question, performed, settled=turn)
+            if isinstance(written, Pending):
+                self._pending[n] = written
         else:
             await self._keep(question, performed, settled=self._journal.next_settling)
 
     async def _prepare(
-        self, n: int, key: StepKey, name: str, args: list[Any], kwargs: dict[str, Any]
-    ) -> Question | Step:
-        """Name the arguments, authorise, write the intent; a refusal is an answer already."""
+        self, n: int, key: StepKey, name: str, args: list[Any], kwargs: dict[str, Any], *,
+        settled: int | None = None,
+    ) -> Question | Step:  # fmt: skip
+        """Name the arguments, authorise, write the intent; a refusal is an answer already.
+
+        `settled` is the turn of a refusal among the answers that the program awaits.
+        """
         if self._is_replay:
             raise Diverged(
                 execution=str(self._scribe.head.id), step=n, expected="nothing", found=str(key),
                 what="execution", where=f"step {n}", reason=str(key),
             )  # fmt: skip
-        if n > BUDGET.calls_max:
+        if n > BUDGET.calls_max and key.kind != "saga":  # what was done may always be undone
             raise Ending(_limit("calls", f"more than {BUDGET.calls_max} steps"))
         effect = EFFECTS.get(name) or OF_THE_SYSTEM.get(name)
         asked = _told(args, kwargs)
@@ -233,18 +246,21 @@ class Conversation:
             denied = Denied(
                 type="PermissionError", message=f"there is no {name[:60]}", code="not_granted"
             )
-            return await self._refuse(n, key, asked, denied)
+            return self._refuse(n, key, asked, denied, settled=settled)
         try:
             arguments = effect.bind(args, kwargs)
             private_hosts = await self._authorise(effect.needs(arguments))
         except InvalidInput as fault:
             denied = Denied(type="ValueError", message=fault.describe("en"), code=fault.code)
-            return await self._refuse(n, key, asked, denied)
+            return self._refuse(n, key, asked, denied, settled=settled)
         except NotGranted as fault:
             denied = Denied(type="PermissionError", message=fault.describe("en"), code=fault.code)
-            return await self._refuse(n, key, asked, denied)
+            return self._refuse(n, key, asked, denied, settled=settled)
         if effect.mode == "external" and n not in self._journal.steps:
-            await self._scribe.append([self._step(n, key, "running", asked=asked)])
+            try:
+                await self._scribe.append([self._step(n, key, "running", asked=asked)])
+            except LoglineError as refusal:
+                return self._unwritten(n, key, name, refusal, settled=settled)
         call = Call(
             n=n, name=name, arguments=arguments, execution=self._scribe.head, asker=self._asker,
             now=self._tools.world.clock.now(), step=self._journal.steps.get(n),
@@ -275,9 +291,28 @@ class Conversation:
             )  # fmt: skip
         return tuple(manifest.limits.http_private_allowed)
 
-    async def _refuse(self, n: int, key: StepKey, asked: Any, denied: Denied) -> Step:
-        self._scribe.hold(self._step(n, key, "error", asked=asked, error=_error_of(denied)))
+    def _refuse(
+        self, n: int, key: StepKey, asked: Any, denied: Denied, *, settled: int | None = None
+    ) -> Step:
+        late: dict[str, Any] = {} if settled is None else {"settled": settled}
+        draft = self._step(n, key, "error", asked=asked, error=_error_of(denied), **late)
+        try:
+            self._scribe.hold(draft)
+        except LoglineError as refusal:
+            return self._unwritten(n, key, key.name, refusal, settled=settled)
         return self._journal.steps[n]
+
+    def _unwritten(
+        self, n: int, key: StepKey, name: str, refusal: LoglineError, *, settled: int | None = None
+    ) -> Step:
+        """Answer with the ledger's refusal of what a step says or does: too large, no such move...
+
+        Raises:
+            LoglineError: the refusal itself, where it is none of the program's doing.
+        """
+        if refusal.retryable or isinstance(refusal, Conflict | Diverged):
+            raise refusal
+        return self._refuse(n, key, None, failed(name, refusal), settled=settled)
 
     async def _keep(
         self, question: Question, performed: Performed, *, settled: int | None = None
@@ -287,6 +322,15 @@ class Conversation:
         Raises:
             Ending, Passing: the run stops here.
         """
+        try:
+            return await self._written(question, performed, settled=settled)
+        except LoglineError as refusal:
+            call = question.call
+            return self._unwritten(call.n, question.key, call.name, refusal, settled=settled)
+
+    async def _written(
+        self, question: Question, performed: Performed, *, settled: int | None
+    ) -> Step:
         effect, call, key = question
         asked = _told_by_name(call.arguments) if call.step is None else None
         late: dict[str, Any] = {} if settled is None else {"settled": settled}
@@ -303,6 +347,8 @@ class Conversation:
                 return self._journal.steps[call.n]
             draft = self._step(call.n, key, "complete", asked=asked, value=value, **late)
         if effect.mode in ("pure", "end"):
+            if isinstance(performed, End):
+                self._scribe.check(*performed.drafts)  # they are appended with the run's end
             self._scribe.hold(draft)
         else:
             drafts = performed.drafts if isinstance(performed, Done) else ()
@@ -326,7 +372,9 @@ class Conversation:
         step = carried(self._scribe.head, question.call.n, question.key, emitted, **about)
         await self._scribe.append([*before, step], begins=False)
 
-    async def _write_rest(self, question: Question, rest: Rest) -> Pending:
+    async def _write_rest(
+        self, question: Question, rest: Rest, *, settled: int | None = None
+    ) -> Pending | Step:
         """Write that a step waits, once, and again when it waits for something else."""
         call = question.call
         if call.step is None or call.step.state == "intent" or rest.drafts:
@@ -334,7 +382,10 @@ class Conversation:
             about = {"until": until_text(rest.until), "again": rest.waiting_for.get("again")}
             told: dict[str, Any] = {k: value for k, value in about.items() if value is not None}
             draft = self._step(call.n, question.key, "waiting", asked=asked, **told)
-            await self._scribe.append([*rest.drafts, draft])
+            try:
+                await self._scribe.append([*rest.drafts, draft])
+            except LoglineError as refusal:
+                return self._unwritten(call.n, question.key, call.name, refusal, settled=settled)
         return Pending(question, rest)
 
     def _step(
@@ -358,7 +409,12 @@ class Conversation:
 
 
 async def _perform(question: Question, tools: Tools) -> Performed:
-    return await question.effect.perform(tools.world, question.call)
+    try:
+        return await question.effect.perform(tools.world, question.call)
+    except LoglineError as failure:
+        if failure.retryable:
+            raise
+        return failed(question.call.name, failure)
 
 
 def answer_of(step: Step) -> Value | Raised:

@@ -173,6 +173,12 @@ class Run:
         except LoglineError as fault:
             message = f"the output is not what the function promises: {fault.describe('en')}"
             return await self._fail({"code": "bad_output", "type": "Output", "message": message})
+        if self._function.runtime != "pure":  # what was done by a run that cannot end is undone
+            try:
+                self._scribe.check(self._scribe.next_event("complete", "complete", output=plain))
+            except LoglineError as fault:
+                message = f"the output does not fit a record: {fault.code}"
+                return await self._fail({"code": fault.code, "type": "Output", "message": message})
         return self._ended("complete", output=plain, output_hash=digest(plain))
 
     async def _end(self, end: End) -> Outcome:
@@ -261,7 +267,7 @@ class Run:
     def _note(self, turn: Turn) -> None:
         self._cpu_us += turn.cpu_us
         self._talk.note_cpu(turn.cpu_us)
-        self._printed = (self._printed + turn.printed)[:_PRINTED_MAX]
+        self._printed = (self._printed + turn.printed.replace("\0", "\ufffd"))[:_PRINTED_MAX]
 
     @property
     def _is_over_time(self) -> bool:

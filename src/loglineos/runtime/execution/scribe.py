@@ -10,8 +10,11 @@ import time
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from loglineos.base.clock import Clock
 from loglineos.ledger.record import Draft, Record
+from loglineos.ledger.seal import encode
 from loglineos.ledger.writer import Writer
 from loglineos.runtime.execution.journal import Journal, Step, execution_of, step_of
 from loglineos.runtime.execution.observer import SILENT, Observer, StepSeen, code_of
@@ -48,8 +51,29 @@ class Scribe:
             return self._active_ms_before
         return self._active_ms_before + int((time.perf_counter() - self._began) * 1000)
 
+    def check(self, *drafts: Draft) -> None:
+        """Check that the ledger could hold these, as far as they tell by themselves.
+
+        Raises:
+            InvalidInput, TooLarge: it could not.
+        """
+        now = self._clock.now()
+        for draft in drafts:
+            given = msgspec.structs.asdict(draft)
+            placed = {
+                **{name: value for name, value in given.items() if value is not None},
+                "tenant_id": self.head.tenant_id, "id": draft.id or self.head.id,
+                "seq": draft.seq or 0, "at": draft.at or now, "public_key": self.head.public_key,
+            }  # fmt: skip
+            encode(placed, now=now)
+
     def hold(self, draft: Draft) -> None:
-        """Keep a step that nobody else can see for the next append."""
+        """Keep a step that nobody else can see for the next append.
+
+        Raises:
+            InvalidInput, TooLarge: no append could hold it.
+        """
+        self.check(draft)
         self._buffered.append(draft)
         self._keep(step_of(draft), since=None)
 

@@ -2,11 +2,13 @@
 
 Always holds: what a run appends says `function:NAME` as its author, belongs to the run's tenant and
 owner, names the run as its cause, and is appended together with the step that asked for it; nothing
-that defines the house (keys, actors, code, law) or its bookkeeping can be written this way.
+that defines the house (keys, actors, code, law) or its bookkeeping can be written this way, and
+nothing that only people decide, be it of a record of the run's own or of somebody else's.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -34,8 +36,12 @@ from loglineos.runtime.ids import derived_id
 from loglineos.runtime.manifest import LAW_TYPES
 
 _SQL: Final = Queries.load("loglineos.runtime.execution", "execution.sql")
-OURS: Final = LAW_TYPES | {"policy_violation"}
-"""Entity types that only the house itself and its runtime write."""
+OURS: Final = LAW_TYPES | {"policy_violation", "question", "intent"}
+"""Entity types that only the house itself and its runtime write: a run asks by `ctx.confirm`."""
+OF_PEOPLE: Final = frozenset({"confirmed", "denied", "ratified", "reverted", "under_review"})
+"""Statuses that only a person's gesture gives; neither a run nor a policy does."""
+_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
+_OF_GESTURES: Final = ("gesture", "by", "noted_at")
 _FORBIDDEN: Final = (
     "tenant_id",
     "who",
@@ -69,6 +75,8 @@ async def emit_record(world: World, call: Call) -> Performed:
         else:
             if head.entity_type in OURS:
                 return _NOT_YOURS
+            if draft.status is None and head.status in OF_PEOPLE:
+                return _of_people(head.status)
             seq = head.seq + 1
     value = {"id": str(draft.id), "seq": seq}
     return Done(value=value, drafts=(msgspec.structs.replace(draft, seq=seq),), is_carried=True)
@@ -92,8 +100,12 @@ def draft_span(span: Any, call: Call) -> Draft | Denied:
             message=f"ctx.emit: {forged[0]} is not yours to say; the ledger says it",
         )
     kind = given.get("entity_type", "logline")
+    if not isinstance(kind, str) or _TYPE.fullmatch(kind) is None:
+        return _bad("entity_type is a plain word in small letters")
     if kind in OURS:
         return _NOT_YOURS
+    if given.get("status") in tuple(OF_PEOPLE):
+        return _of_people(given["status"])
     unknown = sorted(set(given) - set(DRAFT_FIELDS))
     if unknown:
         return _bad(f"there is no column {unknown[0][:40]}; put it into details")
@@ -101,7 +113,9 @@ def draft_span(span: Any, call: Call) -> Draft | Denied:
     if not isinstance(metadata, dict):
         return _bad("metadata is an object")
     execution = call.execution
-    metadata = {name: value for name, value in metadata.items() if name != JOURNAL}
+    metadata = {
+        name: value for name, value in metadata.items() if name not in (JOURNAL, *_OF_GESTURES)
+    }
     about = {**metadata, "execution": str(execution.id), "depth": depth_of(execution) + 1}
     known = parse_id(given.pop("id", None))
     given.pop("seq", None)
@@ -117,7 +131,10 @@ def draft_span(span: Any, call: Call) -> Draft | Denied:
     }
     led = given.pop("cause_id", None)  # the run is what led here; what it names is related
     if led is not None:
-        given["related_to"] = [*(given.get("related_to") or ()), led]
+        related = given.get("related_to") or []
+        if not isinstance(related, list):
+            return _bad("related_to is a list of ids")
+        given["related_to"] = [*related, led]
     given.setdefault("trace_id", execution.trace_id)
     given.setdefault("visibility", execution.visibility)
     given.setdefault("at", call.now)
@@ -269,9 +286,12 @@ async def _request(
 def _run_at(call: Call, asked: dict[str, Any]) -> datetime | Denied | None:
     if asked.get("run_at") is not None:
         try:
-            return msgspec.convert(asked["run_at"], datetime)
+            told = msgspec.convert(asked["run_at"], datetime)
         except msgspec.ValidationError:
-            return _bad("run_at is an RFC 3339 time", name=call.name)
+            told = None
+        if told is None or told.tzinfo is None:
+            return _bad("run_at is an RFC 3339 time with a zone", name=call.name)
+        return told
     delay_s = asked.get("delay_s") or 0
     if not isinstance(delay_s, int | float) or not 0 <= delay_s <= _DELAY_S_MAX:
         return _bad("delay_s is a number of seconds, at most a year", name=call.name)
@@ -290,6 +310,14 @@ def _bad(why: str, *, name: str = "ctx.emit") -> Denied:
 
 def _place(cause: msgspec.ValidationError) -> str:
     return str(cause).rpartition("`$.")[2].strip("`")[:60] or "see its type"
+
+
+def _of_people(status: str) -> Denied:
+    return Denied(
+        type="PermissionError",
+        message=f"ctx.emit: {status} is for a person to say",
+        code="status_of_people",
+    )
 
 
 _NOT_YOURS: Final = Denied(

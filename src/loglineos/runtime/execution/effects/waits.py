@@ -29,6 +29,7 @@ WAIT_S_MAX: Final = 366 * 86_400.0
 QUESTION_CHARACTERS_MAX: Final = 2_000
 ANSWERS: Final = {"confirmed": "yes", "ratified": "yes", "denied": "no", "under_review": "doubt"}
 """What a person's gesture on a question says."""
+_OF_NO_PERSON: Final = ("function:", "policy:")
 _ANSWER_WORDS: Final = ("yes", "no", "doubt")
 _PATTERN: Final = ("who", "did", "this", "status", "type", "entity_type", "tags", "id")
 _ASKED_AGAIN_MAX: Final = 20
@@ -230,9 +231,11 @@ def _close(head: Record, call: Call) -> Draft:
 
 
 def _may_answer(head: Record, whom: str | None) -> bool:
-    if whom is None or whom.startswith("role:"):
-        return not (head.who or "").startswith("function:")
-    return head.who == whom
+    """Tell whether it was answered by a person's gesture, of whoever was asked."""
+    who, about = head.who or "", head.metadata or {}
+    if who.startswith(_OF_NO_PERSON) or about.get("by") != who or "gesture" not in about:
+        return False
+    return whom is None or whom.startswith("role:") or who == whom
 
 
 def _check_question(asked: dict[str, Any]) -> Denied | None:
