@@ -7,6 +7,7 @@ from typing import Any
 
 from docs.walk import running_node, type_in
 from tests.shell_lines import ROOT
+from tests.wheels import PIN, write_wheel
 
 GUIDE = ROOT / "docs" / "how-to" / "functions.md"
 
@@ -100,6 +101,35 @@ def test_a_function_in_javascript_runs_and_replays():
         assert document(ran)["output"] == {"total": 42}
         assert replayed.exit_status == 0, replayed.output
         assert document(replayed)["counts"]["equal"] == 1
+
+
+def test_packages_are_laid_out_and_a_function_in_full_cpython_has_them():
+    with running_node() as (environment, folder):
+        write_wheel(folder / "wheels")
+        code = f"import quartos\nFUNCTION = {{'runtime': 'full', 'packages': ['{PIN}']}}\ndef main(input):\n    return quartos.LIVRES\n"
+        (folder / "livres.py").write_text(code, encoding="utf-8")
+        pushed, denied, allowed, missing, added, again, listed, ran, replayed, verified = run(
+            folder, environment, "logline fn push livres.py --json", "logline fn run livres",
+            "logline manifest set sandbox.full_python_allowed true", "logline fn run livres",
+            f"logline fn packages add {PIN} --wheels wheels --json",
+            f"logline fn packages add {PIN} --wheels wheels --json",
+            "logline fn packages list --json", "logline fn run livres --json",
+            "logline replay --all --json", "logline verify",
+        )  # fmt: skip
+    assert document(pushed)["runtime"] == "full"
+    assert denied.exit_status != 0
+    assert "sandbox.full_python" in denied.output
+    assert allowed.exit_status == 0, allowed.output
+    assert "misconfigured" in missing.output
+    first, second = document(added), document(again)
+    assert (first["is_new"], second["is_new"]) == (True, False)
+    assert second["record"] == first["record"]
+    (there,) = document(listed)["packages"]
+    assert (there["packages"], there["is_here"], there["digest"]) == ([PIN], True, first["digest"])
+    assert document(ran)["output"] == [101, 102]
+    counts = document(replayed)["counts"]
+    assert (counts["equal"], counts["diverged"], counts["unproven"]) == (0, 0, 1)
+    assert verified.exit_status == 0, verified.output
 
 
 def test_the_manifest_is_shown_changed_and_kept_by_the_root():

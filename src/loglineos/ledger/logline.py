@@ -38,6 +38,7 @@ NOT_ACTS: Final[frozenset[str]] = frozenset(
         "status_patch",
         "metric",
         "notification",
+        "packages",
     }
 )
 """Entity types that define, administer, or are the runtime's own bookkeeping; every other record

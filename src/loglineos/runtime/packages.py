@@ -23,12 +23,16 @@ from blake3 import blake3
 
 from loglineos.base.errors import InvalidInput, Misconfigured, shape_of
 from loglineos.base.language import Text
-from loglineos.ledger.record import Draft
+from loglineos.database.pool import Pool
+from loglineos.ledger.record import Draft, Record
+from loglineos.runtime.definitions import list_definitions
 from loglineos.runtime.ids import derived_id
 from loglineos.runtime.sandbox.full_python import packages_name
 
 FOLDER: Final = "packages"
 """Where a node keeps them, below its home."""
+PACKAGES: Final = "packages"
+"""The type of the record that they were laid out."""
 _PIN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?==[A-Za-z0-9][A-Za-z0-9.+!_]*")
 _INSTALL_S: Final = 600.0
 _TOLD_CHARACTERS: Final = 600
@@ -46,7 +50,7 @@ class Packages(msgspec.Struct, frozen=True, kw_only=True):
     def draft(self, *, who: str) -> Draft:
         """Draft the record that it was laid out."""
         return Draft(
-            id=derived_id("packages", self.name, self.digest), seq=0, entity_type="packages",
+            id=derived_id(PACKAGES, self.name, self.digest), seq=0, entity_type=PACKAGES,
             who=who, did="install", this=" ".join(self.requirements)[:200], name=self.name,
             status="executed",
             metadata={
@@ -100,6 +104,11 @@ def _room_in(root: Path) -> Path:
     making = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
     making.chmod(0o755)
     return making
+
+
+async def laid_out(pool: Pool, tenant: str) -> list[Record]:
+    """List the records of what was laid out in a house's name, oldest first."""
+    return await list_definitions(pool, tenant, types=(PACKAGES,))
 
 
 async def _install(pins: tuple[str, ...], *, into: Path, wheels: Path | None) -> None:

@@ -26,7 +26,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
 
 def find_command(words: list[str]) -> tuple[Command | None, list[str]]:
     """Return the command that the first words name, longest name first, and the words after it."""
-    for count in (2, 1):
+    for count in (3, 2, 1):
         path = " ".join(words[:count])
         for command in COMMANDS:
             if command.path == path and len(words) >= count:
