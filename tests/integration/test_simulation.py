@@ -18,6 +18,7 @@ from loglineos.base.errors import Forbidden, InvalidInput
 from loglineos.database.pool import connect
 from loglineos.ledger.founding import found_tenant, list_tenants
 from loglineos.ledger.gestures import make_gesture
+from loglineos.ledger.personal import reveal, seal_personal
 from loglineos.ledger.reading.reader import Reader, Viewer
 from loglineos.ledger.record import Draft, Record
 from loglineos.ledger.rows import record_of
@@ -485,6 +486,23 @@ async def test_a_consequence_that_the_house_has_a_function_for_is_made_again_not
         account = await simulation.run(period)
         assert account.left_out == 1
         assert account.ends["emitir_fatura"] == {"complete": 1}
+
+
+async def test_personal_fields_stay_encrypted_under_the_key_that_forgetting_destroys(
+    house, tmp_path
+):
+    async with simulated(house, tmp_path) as sim:
+        plain = order(0, 5, details={"telefone": "+351 912 345 678 901"})
+        sealed = await seal_personal(
+            house.writer, plain, tenant="casa", subject="hospede.204", fields=["details.telefone"]
+        )
+        (kept,) = await house.writer.append([sealed], tenant="casa")
+        account = await (await sim.simulation()).run(await sim.past())
+        (again,) = await sim.records(account.scratch, entity_type="order")
+        assert again.details == kept.details
+        assert again.details["telefone"].startswith("pessoal:1:")
+        (read,) = await reveal(house.writer, [again], tenant=account.scratch)
+        assert read.details == {"telefone": None}
 
 
 def some_id(number: int) -> UUID:
