@@ -26,6 +26,7 @@ from loglineos.database.roles import ensure_roles
 from loglineos.ledger.appender import Appender
 from loglineos.ledger.founding import found_tenant
 from loglineos.ledger.keyring import KeyRing
+from loglineos.ledger.verification.rebuild import rebuild
 from loglineos.ledger.writer import Writer
 from tests.crash.plan import TENANTS, Ack, Submitter, ack_of, make_plan
 from tests.crash.proof import prove
@@ -103,8 +104,11 @@ class Site:
 class Worker:
     """A process that appends the plan of a seed."""
 
-    def __init__(self, site: Site, name: str, *, seed: int, faults: Sequence[Fault]) -> None:
+    def __init__(
+        self, site: Site, name: str, *, seed: int, faults: Sequence[Fault], is_lone: bool
+    ) -> None:
         self.seed = seed
+        self.is_lone = is_lone
         self._acks = site.postgres.home / f"acks-{site.next_worker()}"
         host = conninfo_to_dict(site.postgres.dsn(ADMIN))["host"]
         task = Task(
@@ -114,6 +118,7 @@ class Worker:
             keys=str(site.keyring.folder),
             acks=str(self._acks),
             seed=seed,
+            is_lone=is_lone,
             faults=tuple(faults),
         )
         self.process = subprocess.Popen(
@@ -155,23 +160,33 @@ class Rounds:
         self.acks: list[Ack] = []
         self.seeds: set[int] = set()
 
-    def work(self, seed: int, *faults: Fault) -> Worker:
+    def work(self, seed: int, *faults: Fault, is_lone: bool = False) -> Worker:
         """Start a worker; the caller ends it."""
         self.seeds.add(seed)
-        return Worker(self.site, self.name, seed=seed, faults=faults)
+        return Worker(self.site, self.name, seed=seed, faults=faults, is_lone=is_lone)
 
     def settle(self, *workers: Worker) -> int:
         """Repeat all that the workers wanted, prove the ledger; return how many were unanswered."""
-        told = [(worker.seed, worker.end()) for worker in workers]
-        unanswered = sum(asyncio.run(self._repeat(seed, acks)) for seed, acks in told)
+        told = [(worker, worker.end()) for worker in workers]
+        unanswered = sum(asyncio.run(self._repeat(worker, acks)) for worker, acks in told)
         stored = prove(self.site.postgres.dsn(ADMIN, self.name), self.acks)
+        asyncio.run(self._compare())
         assert len(set(self.acks)) == len(self.acks)
         assert stored == FOUNDING_RECORDS + len(self.acks), "something came in beside the plans"
         return unanswered
 
-    async def _repeat(self, seed: int, acks: list[Ack]) -> int:
+    async def _compare(self) -> None:
+        """Compare all that is derived, jobs and search terms too, with the registry."""
+        reader = await connect(self.site.postgres.dsn("logline_reader", self.name), name="rebuild")
+        async with reader:
+            for tenant in TENANTS:
+                report = await rebuild(reader, tenant=tenant)
+                assert report.is_equal, report.differences
+
+    async def _repeat(self, worker: Worker, acks: list[Ack]) -> int:
         """Submit a whole plan again: what was acknowledged must be answered as it was."""
-        plan = make_plan(seed, self.site.keyring.key("node"))
+        key = self.site.keyring.key("node")
+        plan = make_plan(worker.seed, key, is_lone=worker.is_lone)
         async with Appender(
             lambda: open_writing(self.site, self.name), clock=SystemClock()
         ) as appender:

@@ -15,7 +15,7 @@ import pytest
 from loglineos.database.embedded import EmbeddedPostgres
 from tests.crash.plan import make_plan
 from tests.crash.site import Rounds, Site, wait_until
-from tests.crash.worker import CUTS, FAULTS_LEFT, STEPS, Fault
+from tests.crash.worker import CUTS, FAULTS_LEFT, MADE, STEPS, Fault
 
 SEED = 7
 ROUNDS_OF_A_DATABASE = 20
@@ -92,6 +92,53 @@ def test_two_processes_that_append_the_same_acts_at_once_store_them_once(site: S
     assert [worker.process.returncode for worker in workers] == [0, 0]
 
 
+STEPS_OF_A_WAY = [
+    *(("short", step) for step in STEPS), *(("streamed", step) for step in (MADE, *STEPS))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("way", "step"), STEPS_OF_A_WAY)
+def test_a_process_killed_at_any_step_of_any_way_loses_nothing(site: Site, way: str, step: str):
+    rounds = site.new_database()
+    fault = Fault(kind="kill_worker", way=way, step=step, skip=3)
+    worker = rounds.work(SEED, fault, is_lone=True)
+    assert rounds.settle(worker)
+    assert worker.process.returncode == -signal.SIGKILL
+    assert worker.acks()
+
+
+@pytest.mark.parametrize("way", ["short", "streamed"])
+@pytest.mark.parametrize("kind", ["exception", "disconnect", "terminate_backend", "kill_backend"])
+def test_a_worker_outlives_the_loss_of_its_connection_on_every_way(site: Site, way: str, kind: str):
+    rounds = site.new_database()
+    steps = (MADE, *STEPS) if way == "streamed" and "backend" in kind else STEPS
+    faults = [Fault(kind=kind, way=way, step=step) for step in steps]
+    worker = rounds.work(SEED, *faults, is_lone=True)
+    assert rounds.settle(worker) == 0
+    assert worker.process.returncode == 0, "a fault is left: the plan did not take this way"
+
+
+@pytest.mark.parametrize("way", ["short", "streamed"])
+@pytest.mark.parametrize("kind", CUTS)
+def test_whatever_is_lost_on_the_way_is_done_once(site: Site, way: str, kind: str):
+    rounds = site.new_database()
+    steps = ("inserted",) if way == "short" else (MADE, "locked", "inserted")
+    faults = [Fault(kind=kind, way=way, step=step) for step in steps]
+    worker = rounds.work(SEED, *faults, is_lone=True)
+    assert rounds.settle(worker) == 0
+    assert worker.process.returncode == 0, "a fault is left: the plan did not take this way"
+
+
+@pytest.mark.parametrize("way", ["short", "streamed"])
+def test_two_processes_that_take_all_ways_by_turns_do_not_harm_each_other(site: Site, way: str):
+    rounds = site.new_database()
+    killed = rounds.work(SEED, Fault(kind="kill_worker", way=way, skip=1), is_lone=True)
+    others = [rounds.work(SEED + 1, is_lone=True), rounds.work(SEED + 2)]
+    rounds.settle(killed, *others)
+    assert [other.process.returncode for other in others] == [0, 0]
+    assert killed.process.returncode in (-signal.SIGKILL, FAULTS_LEFT)
+
+
 def _of(rounds: Rounds, seed: int) -> list[object]:
     plan = make_plan(seed, rounds.site.keyring.key("node"))
     return [one for submitter in plan for call in submitter for one in call]
@@ -123,7 +170,8 @@ def _play(rounds: Rounds, chance: random.Random, *, first_seed: int) -> None:
     workers = []
     for number in range(chance.choice((1, 1, 1, 2))):
         faults = [_fault(chance) for _ in range(chance.randint(0, 2))]
-        workers.append((rounds.work(first_seed + number, *faults), chance.random()))
+        worker = rounds.work(first_seed + number, *faults, is_lone=chance.random() < 0.4)
+        workers.append((worker, chance.random()))
     for worker, moment in workers:
         if moment < 0.5:  # killed when about so many records were acknowledged, if it lives so long
             wanted = int(moment * 2 * 1000)

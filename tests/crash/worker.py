@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -24,25 +25,36 @@ from loglineos.database.embedded import EmbeddedPostgres
 from loglineos.database.pool import connect
 from loglineos.ledger.appender import Appender
 from loglineos.ledger.keyring import KeyRing
+from loglineos.ledger.seal import Sealed
 from tests.crash.cutter import Cutter
-from tests.crash.plan import Call, Submitter, ack_of, make_plan
+from tests.crash.plan import LARGE, Call, Submitter, ack_of, make_plan
 
 KINDS = (
     "exception", "disconnect", "kill_worker", "terminate_backend", "kill_backend",
     "kill_postmaster", "quit_postmaster",
 )  # fmt: skip
 CUTS = ("question_lost", "answer_lost")
+CHUNK = 100
+"""Records that a large call hands over at once: another number than the appender inserts."""
 FAULTS_LEFT = 3
 """How a worker ends that appended everything before its last fault came."""
 STEPS = ("locked", "inserted", "committed", "answered")
+MADE = "made"
+"""The step of a call that comes in chunks before its last: its transaction may be open."""
+WAYS = {"append_shortly": "short", "_append_streamed": "streamed", "commit_batch": "long"}
+"""Which way passes a step, by the function that awaits it."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes wrong at the next `step` after `skip` of them; a cut always follows `inserted`."""
+    """What goes wrong at the next `step` of a `way` (None: any) after `skip` of them.
+
+    A cut strikes the next bytes that follow its step.
+    """
 
     kind: str
     step: str = "inserted"
     skip: int = 0
+    way: str | None = None
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +67,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     acks: str
     seed: int
     calls: int = 6
+    is_lone: bool = False
     faults: tuple[Fault, ...] = ()
 
 
@@ -75,7 +88,7 @@ class Worker:
     async def run(self) -> None:
         task = self._task
         key = KeyRing(Path(task.keys), environment={}).key("node")
-        plan = make_plan(task.seed, key, calls=task.calls)
+        plan = make_plan(task.seed, key, calls=task.calls, is_lone=task.is_lone)
         way = Path(task.acks + ".d")
         way.mkdir(mode=0o700)
         await self._stack.enter_async_context(self._cutter.listening(way))
@@ -90,8 +103,32 @@ class Worker:
             sys.exit(FAULTS_LEFT)
 
     async def _submit(self, appender: Appender, submitter: Submitter, *, verified: bool) -> None:
-        for call in submitter:
-            self._acknowledge(await _until_it_is_in(appender, call, verified=verified))
+        for number, call in enumerate(submitter):
+            is_verified = bool(number // 2 % 2) if self._task.is_lone else verified
+            self._acknowledge(await self._until_it_is_in(appender, call, verified=is_verified))
+
+    async def _until_it_is_in(self, appender: Appender, call: Call, *, verified: bool) -> list[Any]:
+        """Repeat a call as a patient client does: whatever the answer was, short of a conflict."""
+        for _ in range(5):
+            try:
+                if len(call) < LARGE:
+                    return await appender.append(call, verified=verified)
+                return await appender.append_as_made(
+                    self._chunks(call), count=len(call), verified=verified, if_absent=False
+                )
+            except Conflict:
+                raise
+            except LoglineError as refused:
+                last = refused
+        raise last
+
+    async def _chunks(self, call: Call) -> AsyncIterator[list[Sealed]]:
+        for start in range(0, len(call), CHUNK):
+            if start + CHUNK >= len(call):
+                await self._pass(MADE, way="streamed")
+            yield call[start : start + CHUNK]
+            for _ in range(20):  # as who seals leaves others their turns
+                await asyncio.sleep(0)
 
     def _acknowledge(self, records: list[Any]) -> None:
         lines = "".join(json.dumps(ack_of(record)) + "\n" for record in records).encode()
@@ -106,7 +143,12 @@ class Worker:
         return f"host={folder} port=5432 user={role} dbname={self._task.database}"
 
     async def _at_step(self, step: str) -> None:
+        await self._pass(step, way=WAYS[sys._getframe(1).f_code.co_name])
+
+    async def _pass(self, step: str, *, way: str) -> None:
         if not self._faults or step != self._faults[0].step:
+            return
+        if self._faults[0].way not in (None, way):
             return
         self._seen += 1
         if self._seen <= self._faults[0].skip:
@@ -133,18 +175,6 @@ class Worker:
             pid = self._postgres.postmaster_pid()
             assert pid is not None
             os.kill(pid, signal.SIGKILL if kind == "kill_postmaster" else signal.SIGQUIT)
-
-
-async def _until_it_is_in(appender: Appender, call: Call, *, verified: bool) -> list[Any]:
-    """Repeat a call as a patient client does: whatever the answer was, short of a conflict."""
-    for _ in range(5):
-        try:
-            return await appender.append(call, verified=verified)
-        except Conflict:
-            raise
-        except LoglineError as refused:
-            last = refused
-    raise last
 
 
 async def main(words: str) -> None:
