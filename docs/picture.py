@@ -47,7 +47,7 @@ _THEME: Final = TerminalTheme(
 
 def main() -> int:
     """Run the story, draw the terminal, write the picture."""
-    with running_node() as (environment, folder):
+    with running_node(options=("--role", "ledger")) as (environment, folder):
         seen = {name: value for name, value in environment.items() if name != "NO_COLOR"}
         seen.update(FORCE_COLOR="1", COLUMNS=str(_WIDTH), TERM="xterm-256color")
         for answer in type_in(_STORY, environment=seen, folder=folder):

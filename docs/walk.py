@@ -2,8 +2,9 @@
 
     python -m docs.walk docs/tutorial/first-day.md      write the answers anew
 
-In a ```` ```console ```` block a line that begins with `$ ` is typed; the lines after it are the answer. All lines of a
-page are typed into one shell, in order, beside a running `logline up`.
+In a ```` ```console ```` block a line that begins with `$ ` is typed; the lines after it are the answer. A line that ends
+with a backslash goes on, and so does one with `<<'END'`, up to the line `END`. All lines of a page are typed into one
+shell, in order, beside a running `logline up`, with the options that the page gives it (`make up UP='...'`).
 Always holds: the walk sees no node but its own, and leaves nothing behind.
 """
 
@@ -17,11 +18,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 _BLOCK: Final = re.compile(r"(?ms)^```console\n(.*?)^```$")
+_UP: Final = re.compile(r"(?m)^    make up UP='([^'\n]*)'$")
+_INLINE: Final = "<<'END'"
 _MARK: Final = "@@walk@@"
 _UP_S_MAX: Final = 60
 _WALK_S_MAX: Final = 110
@@ -38,7 +42,12 @@ _CHANGING: Final = (
     (re.compile(r"\d+(?:\.\d)? [KMG]?i?B\b"), "SIZE"),
     (re.compile(r"@root +\d+ records"), "@root N records"),  # the root log grows with time
     (re.compile(r"\d+ checkpoints"), "N checkpoints"),
-    (re.compile(r"(place +\d+ / )\d+"), r"\1N"),  # as large as the log was when it was last signed
+    (re.compile(r"place +\d+ / \d+"), "place N / N"),
+    # what comes with the product, and what follows by itself, stands before and between
+    (re.compile(r"#\d\d+"), "#N"),
+    (re.compile(r"(position +|\.jsonl:)\d+"), r"\1N"),
+    (re.compile(r"\b\d\d+ records"), "N records"),
+    (re.compile(r"\b[\w.-]+-\d+-[0-9a-f]{4}\b"), "WORKER"),
     (re.compile(r"(?:/[\w.-]+)+/logline-walk-\w+"), "HOME"),
 )
 
@@ -55,9 +64,29 @@ def commands_of(page: str) -> list[str]:
     return [command for block in _BLOCK.findall(page) for command, _ in _exchanges(block)]
 
 
+def lines_typed(text: str) -> list[str]:
+    """Cut a shell block into what is typed at once: a line with all that continues it."""
+    found: list[str] = []
+    is_open = is_inline = False
+    for line in text.splitlines():
+        if is_open or is_inline:
+            found[-1] += f"\n{line}"
+        elif line.strip():
+            found.append(line)
+        is_inline = line != "END" if is_inline else line.endswith(_INLINE)
+        is_open = not is_inline and line.endswith("\\")
+    return found
+
+
 def answers_of(page: str) -> list[str]:
     """List the answers that the page shows, one for each command."""
     return [answer for block in _BLOCK.findall(page) for _, answer in _exchanges(block)]
+
+
+def up_options_of(page: str) -> list[str]:
+    """Return the options that a page gives to `logline up`; none when it says just `make up`."""
+    found = _UP.search(page)
+    return found[1].split() if found else []
 
 
 def comparable(output: str) -> str:
@@ -80,15 +109,15 @@ def type_in(
         env=dict(environment), timeout=_WALK_S_MAX,
     )  # fmt: skip
     told = done.stdout.decode("utf-8", "replace")
-    found = re.findall(
-        rf"(?s)\n{_MARK} begin (\d+)\n(.*?)\n{_MARK} end \1 (\d+)\n", told
-    )
+    found = re.findall(rf"(?s)\n{_MARK} begin (\d+)\n(.*?)\n{_MARK} end \1 (\d+)\n", told)
     assert len(found) == len(commands), f"the shell stopped early:\n{told[-2000:]}"
     return [Answer(int(status), output.strip("\n")) for _, output, status in found]
 
 
 @contextlib.contextmanager
-def running_node(*, speaks: str = "en") -> Iterator[tuple[dict[str, str], Path]]:
+def running_node(
+    *, speaks: str = "en", options: Sequence[str] = ()
+) -> Iterator[tuple[dict[str, str], Path]]:
     """Run `logline up` on a new data folder; yield the environment of a second terminal, and a folder."""
     folder = Path(tempfile.mkdtemp(prefix="logline-walk-")).resolve()
     folder.chmod(0o711)
@@ -104,22 +133,29 @@ def running_node(*, speaks: str = "en") -> Iterator[tuple[dict[str, str], Path]]
     log = folder / "up.log"
     with open(log, "wb") as out:
         up = subprocess.Popen(
-            [str(programs / "logline"), "up", "--no-demo", "--json"], env=environment, cwd=folder,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=out,
+            [str(programs / "logline"), "up", "--no-demo", "--json", *options],
+            env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=out,
         )  # fmt: skip
     try:
         assert up.stdout is not None
         first = up.stdout.readline()
         assert b'"started"' in first, log.read_text(errors="replace") or first
+        # it tells each record: a pipe that nobody reads fills, and holds the whole node
+        threading.Thread(target=_read_away, args=(up.stdout,), daemon=True).start()
         yield environment, work
     finally:
         up.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            up.communicate(timeout=_UP_S_MAX)
+            up.wait(timeout=_UP_S_MAX)
         if up.poll() is None:
             up.kill()
-            up.communicate()
+            up.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_away(told: IO[bytes]) -> None:
+    for _ in told:
+        pass
 
 
 def rewritten(page: str, answers: Sequence[Answer]) -> str:
@@ -129,7 +165,7 @@ def rewritten(page: str, answers: Sequence[Answer]) -> str:
     def block(found: re.Match[str]) -> str:
         lines = []
         for command, _ in _exchanges(found[1]):
-            typed = command.replace("\n", "\n  ")
+            typed = command if _INLINE in command else command.replace("\n", "\n  ")
             output = "\n".join(line.rstrip() for line in next(waiting).output.splitlines())
             lines.append(f"$ {typed}" + (f"\n{output}" if output else ""))
         return "```console\n" + "\n".join(lines) + "\n```"
@@ -139,10 +175,15 @@ def rewritten(page: str, answers: Sequence[Answer]) -> str:
 
 def _exchanges(block: str) -> list[tuple[str, str]]:
     found: list[tuple[list[str], list[str]]] = []
-    is_typing = False
+    is_typing = is_inline = False
     for line in block.splitlines():
+        if is_inline:
+            found[-1][0].append(line)
+            is_inline = line != "END"
+            continue
         if line.startswith("$ "):
             found.append(([line[2:]], []))
+            is_inline = line.endswith(_INLINE)
         elif is_typing and found:
             found[-1][0].append(line.strip())
         elif found:
@@ -155,7 +196,7 @@ def main(paths: Sequence[str]) -> int:
     """Rewrite the answers of each page."""
     for path in map(Path, paths):
         page = path.read_text(encoding="utf-8")
-        with running_node() as (environment, folder):
+        with running_node(options=up_options_of(page)) as (environment, folder):
             answers = type_in(commands_of(page), environment=environment, folder=folder)
         broken = [answer.output for answer in answers if "unexpected" in answer.output]
         if broken:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
-from docs.walk import answers_of, commands_of, comparable, running_node, type_in
+from docs.walk import (
+    answers_of,
+    commands_of,
+    comparable,
+    lines_typed,
+    running_node,
+    type_in,
+    up_options_of,
+)
 from tests.shell_lines import ROOT, blocks_of, commands_in
 
 _WALK = re.compile(r"(?s)<!-- walk:begin -->\n(.*?)<!-- walk:end -->")
 
 
 def _typed(readme: str) -> list[str]:
-    """List the lines of the second terminal; a line that ends with a backslash goes on."""
+    """List the lines of the second terminal, each with what continues it."""
     walk = _WALK.search((ROOT / readme).read_text(encoding="utf-8"))
     assert walk, f"{readme} has no second terminal"
     text = "\n".join(block.text for block in blocks_of(walk[1]) if block.language == "sh")
-    return [line for line in re.split(r"(?<!\\)\n", text) if line.strip()]
+    return lines_typed(text)
 
 
 def test_everything_in_the_second_terminal_works_by_copy_and_paste() -> None:
@@ -24,16 +33,17 @@ def test_everything_in_the_second_terminal_works_by_copy_and_paste() -> None:
     assert commands == _typed("README.pt.md")
     with running_node() as (environment, folder):
         answers = type_in(commands, environment=environment, folder=folder)
-        counted = type_in(
-            ["logline stats --json", "logline verify --json"],
-            environment=environment,
-            folder=folder,
-        )
+        looked = type_in(
+            ["logline verify --json", "logline timeline --who joao --json",
+             "logline timeline --who ines --json", "logline timeline --did agradecer --json",
+             "logline timeline --did run_command --json"],
+            environment=environment, folder=folder,
+        )  # fmt: skip
     for command, answer in zip(commands, answers, strict=True):
         assert answer.exit_status == 0, f"{command}\n{answer.output}"
-    written = 1 + 3 + 2  # a line; a ghost, its completion and confirmation; a command's two
-    assert f'"records":{2 + written}' in counted[0].output.replace(" ", ""), "and nothing else"
-    assert counted[1].exit_status == 0
+    assert looked[0].exit_status == 0
+    said = [len(json.loads(answer.output)["records"]) for answer in looked[1:5]]
+    assert said == [2, 2, 1, 2], "each line, ghost, promise and wrapped command is there once"
 
 
 def test_the_readme_adds_completes_proves_verifies_exports_and_wraps() -> None:
@@ -47,7 +57,7 @@ def test_a_tutorial_shows_what_its_commands_answer(page) -> None:
     text = page.read_text(encoding="utf-8")
     commands, shown = commands_of(text), answers_of(text)
     assert commands
-    with running_node() as (environment, folder):
+    with running_node(options=up_options_of(text)) as (environment, folder):
         answers = type_in(commands, environment=environment, folder=folder)
     for command, told, answer in zip(commands, shown, answers, strict=True):
         assert comparable(answer.output) == comparable(told), (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, cast
 
 from loglineos.base.errors import LoglineError, UnknownName
@@ -15,6 +15,8 @@ from loglineos.faces.cli.session import Session
 from loglineos.ledger.gestures import make_gesture
 from loglineos.ledger.record import Draft
 from loglineos.node import Node
+from loglineos.runtime.consequence.consequences import NAME as CONSEQUENCES
+from loglineos.runtime.following import Cursors, Log
 
 LEDGER: Final = "ledger"
 """The role of a node that only records, proves and tells."""
@@ -63,6 +65,8 @@ async def acting(
             if not opened.done():
                 opened.set_result(None)
 
+    if "policies" in roles:
+        await _begin(session, node)
     task = asyncio.create_task(act(), name="engine") if roles else None
     if task is None:
         opened.set_result(None)
@@ -74,6 +78,17 @@ async def acting(
             if not opened.done():
                 task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def _begin(session: Session, node: Node) -> None:
+    """Take the place from which on promises are kept before anybody is told that the node runs.
+
+    The engine opens for some seconds; a line that is added meanwhile is not of the past.
+    """
+    with suppress(LoglineError):  # told again, with what to do, by the engine
+        size = await Log(node.reader_pool).size(session.tenant)
+        async with node.work_pool() as work:
+            await Cursors(work, clock=node.clock).begin(session.tenant, CONSEQUENCES, size)
 
 
 async def show_consequence(session: Session, node: Node) -> None:
