@@ -178,3 +178,21 @@ async def test_a_grant_that_is_revoked_bites_a_run_that_slept(runtime: RuntimeHo
     emitted = [one.this for one in await runtime.emitted(end) if one.did == "avisar"]
     assert emitted == ["antes"]
     assert (await runtime.replay(end)).verdict == "equal"
+
+
+async def test_a_parent_hears_that_its_child_was_denied(runtime: RuntimeHouse):
+    child = await runtime.push("def main(input):\n    return 1\n", name="filha.py")
+    await runtime.push(
+        "import ctx\n"
+        "FUNCTION = {'effects': ['run']}\n"
+        "def main(input):\n"
+        "    try:\n"
+        "        return ctx.run('filha')\n"
+        "    except RuntimeError as refused:\n"
+        "        return str(refused)\n"
+    )
+    await pause(runtime, child.id)
+    end = await runtime.run("f")
+    assert end.status == "complete", end.error
+    assert "denied (function.paused)" in end.output
+    assert (await runtime.replay(end)).verdict == "equal"
