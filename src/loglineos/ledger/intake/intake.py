@@ -134,6 +134,8 @@ def _columns(
             fields[column] = found
     if is_of_code(fields.get("who"), None, fields.get("metadata")):
         _settle_author(fields, given)
+    if "gesture" in (fields.get("metadata") or ()):  # a person makes one, a line only tells of it
+        given["metadata"] = fields.pop("metadata")
     _settle_time(fields, given, extra, value, now)
     _settle_tenant(fields, extra, tenant)
     if source is not None:

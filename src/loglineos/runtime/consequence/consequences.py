@@ -155,7 +155,9 @@ class TenantConsequences:
         if record.status != "confirmed" or (record.metadata or {}).get("gesture") != "confirm":
             return []
         (first,) = await self._events([(record.id, 0)])
-        asked = first.metadata or {}
+        asked = drafts.asked_by(first)
+        if asked is None:
+            return []  # somebody else's word for something else
         told = record.details or {}
         choice = told.get("function") or told.get("note")
         function = await self._resolve(choice) if isinstance(choice, str) else None
@@ -194,8 +196,8 @@ class TenantConsequences:
             asked = {"tenant": self.tenant, "after": after, "rows_max": _INTENTS_PAGE}
             intents = await self._rows("pending_intents", asked)
             for intent in intents:
-                told = intent.metadata or {}
-                if "text" not in told:
+                told = drafts.asked_by(intent)
+                if told is None:
                     continue
                 function = await self._resolve(str(told["text"]))
                 if function is not None and not isinstance(function, Refused):

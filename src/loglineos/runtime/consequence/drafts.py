@@ -28,6 +28,7 @@ _TOLD: Final = (
     "details", "parent_id", "owner_id", "visibility", "shared_with", "name", "trace_id", "error",
     "cost_micros", "currency", "duration_ms", "attempt",
 )  # fmt: skip
+_BRANCHES: Final = ("ok", "doubt", "not")
 _DETAILS_CHARACTERS_MAX: Final = 16_384
 
 
@@ -90,6 +91,24 @@ def intent_draft(record: Record, branch: Branch, text: str) -> Draft:
             "depth": depth_of(record) + 1,
         },
     )  # fmt: skip
+
+
+def asked_by(intent: Record) -> dict[str, Any] | None:
+    """Return what an intent asks, as its metadata says it; None: it is none of the house's own.
+
+    What it asks about is in its id: another one that asks the same is not it.
+    """
+    asked = intent.metadata or {}
+    record, branch = asked.get("record"), asked.get("branch")
+    if branch not in _BRANCHES or not isinstance(asked.get("text"), str):
+        return None
+    if not isinstance(asked.get("seq"), int) or not isinstance(record, str):
+        return None
+    try:
+        is_ours = intent.id == intent_id(UUID(record), branch) and intent.who == WHO
+    except ValueError:
+        return None
+    return asked if is_ours else None
 
 
 def intent_event(
