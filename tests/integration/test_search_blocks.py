@@ -133,6 +133,91 @@ async def test_lies_in_the_terms_are_named_and_repaired(house: House):
     assert (await rebuild(await house.connect(), tenant="casa")).is_equal
 
 
+async def test_rows_that_no_block_can_have_are_named_and_repaired(house: House):
+    await fill(house, WIDTH)
+    right = await kept(house)
+    admin = await house.connect("postgres")
+    for statement in (
+        "INSERT INTO ledger.search_term VALUES ('casa', 'pedido', -1, 5, NULL)",
+        "INSERT INTO ledger.search_term VALUES ('casa', 'fora', 0, 5000, NULL)",
+        "INSERT INTO ledger.search_term VALUES ('casa', 'antes', 0, -1, NULL)",
+    ):
+        await admin.execute(statement)
+    report = await rebuild(await house.connect("logline_reader"), tenant="casa")
+    assert {d.key for d in report.differences} == {"-1/pedido", "0/fora", "0/antes"}
+    await rebuild(await house.connect(), tenant="casa", write=True)
+    assert await kept(house) == right
+    assert (await rebuild(await house.connect(), tenant="casa")).is_equal
+
+
+async def test_a_search_while_others_append_passes_over_nothing_and_doubles_nothing(house: House):
+    """Blocks become full between one page and the next, and below the feet of a search."""
+    await fill(house, WIDTH - 300)
+    other = await house.new_appender()
+    reader = Reader(
+        await house.pool("logline_app"), viewer=Viewer(tenant="casa", actor="rui", role="manager")
+    )
+
+    async def append() -> None:
+        mine = house.writer.appender
+        for number in range(10):
+            house.writer.appender = (mine, other)[number % 2]
+            await fill(house, (7, 300)[number % 3 == 0])
+        house.writer.appender = mine
+
+    wanted = Filter(words=("quarto", "7"), tags=(), status="valid")
+    found: list[int] = []
+    async with asyncio.TaskGroup() as group:
+        appending = group.create_task(append())
+        while not appending.done() or len(found) < len(await matches(house)):
+            page = await reader.timeline(
+                wanted, limit=10, oldest_first=True, after=found[-1] if found else None
+            )
+            found += [record.position for record in page.records if record.position is not None]
+    assert found == await matches(house)
+    assert (await rebuild(await house.connect("logline_reader"), tenant="casa")).is_equal
+
+
+async def matches(house: House) -> list[int]:
+    connection = await house.connect("logline_reader")
+    cursor = await connection.execute(
+        "SELECT position FROM ledger.universal_registry WHERE tenant_id = 'casa'"
+        " AND this ~ '(pedido 7 )|(quarto 7$)' AND status = 'valid' ORDER BY position"
+    )
+    rows = [row[0] for row in await cursor.fetchall()]
+    await connection.close()
+    return rows
+
+
+async def test_houses_that_share_every_word_find_their_own_records_only(house: House):
+    mine = await fill(house, WIDTH + 50, tags=("verão",))
+    theirs = await fill(house, 2 * WIDTH + 50, tenant="pensao", tags=("verão",), owner_id="rui")
+    wanted = Filter(words=("pedido", "9"), tags=("verão",), did="registrar_entrega")
+    for tenant, records in (("casa", mine), ("pensao", theirs)):
+        expected = [r for r in records if (r.this or "").endswith("quarto 9")]
+        for role in ("owner", "courier"):
+            viewer = Viewer(tenant=tenant, actor="rui", role=role)
+            reader = Reader(await house.pool("logline_app"), viewer=viewer)
+            page = await reader.timeline(wanted, limit=1000, oldest_first=True)
+            may_see = role == "owner" or tenant == "pensao"
+            assert list(page.records) == (expected if may_see else [])
+
+
+async def test_the_longest_question_is_bounded(house: House):
+    """Every sign a word of its own, as many as a text may have: what it costs has an end."""
+    await fill(house, WIDTH + 50)
+    reader = Reader(
+        await house.pool("logline_app"), viewer=Viewer(tenant="casa", actor="rui", role="owner")
+    )
+    text = ".".join(chr(0x4E00 + n) for n in range(255))
+    for wanted in (
+        Filter(words=(text,) * 16), Filter(prefixes=(text,) * 16), Filter(tags=(text,) * 16),
+        Filter(prefixes=tuple("pnqrjaeivdotlcmx")), Filter(words=("%", "_", "\\", "=wjoao", "*")),
+    ):  # fmt: skip
+        async with asyncio.timeout(10):
+            assert (await reader.timeline(wanted, limit=10)).records == ()
+
+
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "service"])
 async def test_every_role_finds_by_the_terms_exactly_what_it_may_see(house: House, role: str):
     drafts = [
@@ -178,6 +263,24 @@ async def test_the_terms_are_nobodys_to_read_but_the_nodes(house: House):
     connection = await house.connect("logline_app")
     with pytest.raises(Exception, match="permission denied"):
         await connection.execute("SELECT * FROM ledger.search_term")
+
+
+async def test_what_a_session_calls_text_is_not_what_the_owners_search_calls_so(house: House):
+    """Otherwise whoever may search could have a function of their own run in the owner's name."""
+    told: list[str | None] = []
+    connection = await house.connect("logline_app")
+    connection.add_notice_handler(lambda notice: told.append(notice.message_primary))
+    for statement in (
+        """CREATE FUNCTION pg_temp.spy(told varchar) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+          RAISE NOTICE 'running as %', current_user; RETURN true; END $$""",
+        "CREATE DOMAIN pg_temp.text AS varchar CHECK (pg_temp.spy(VALUE))",
+        "SELECT 'here'::pg_temp.text",
+        "SELECT set_config('app.tenant_id', 'casa', false)",
+        """SELECT * FROM ledger.search_positions('{a}', '{}', '{}', null, null, null, null, null,
+          null, null, null, 0, 100, false, true, 10, '{a}', '{}')""",
+    ):
+        await connection.execute(statement)
+    assert told == ["running as logline_app"]
 
 
 async def test_terms_fold_together_whatever_the_database_folds_together(house: House):

@@ -77,6 +77,13 @@ def test_folding_goes_letter_by_letter_so_that_beginnings_stay_beginnings(first,
     assert joined.startswith("".join(words_in(first)))
 
 
+def test_marks_that_change_places_do_not_hide_a_word_from_its_beginning():
+    tone, stem = "\u302e", "\U0001d165"  # in normal form the second stands before the first
+    for first, rest in ((f"a{tone}", f"{stem}b"), (f"a{stem}", f"{tone}b"), ("a", f"{tone}{stem}")):
+        (word,), (beginning,) = words_in(first + rest), words_in(first)
+        assert word.startswith(beginning)
+
+
 def test_a_filter_is_made_of_the_terms_of_the_records_that_it_lets_through():
     wanted = Filter(
         who="joao", did="x_y", this="pedido 77 no quarto", status="valid", type="human",

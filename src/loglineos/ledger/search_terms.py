@@ -44,7 +44,8 @@ _BITS: Final = tuple(1 << place for place in reversed(range(WIDTH)))
 """The bit of each place, the first place leftmost, as PostgreSQL writes bits."""
 
 _DROPPED: Final = frozenset({"Mn", "Cn"})
-"""Marks over letters; and letters that this Python does not know yet, but a database may."""
+"""Marks over letters; and letters that this Python does not know yet, but a database may. All other
+marks that can change places are dropped too: a beginning must stay a beginning."""
 _ALIKE: Final = {"\u0131": "i", "\u0264": "", "\u019b": ""}
 """Dotless i, which some databases make of I; and partners of capitals younger than Unicode 15."""
 
@@ -147,4 +148,8 @@ def _is_long(values: Sequence[Any]) -> bool:
 
 def _folded(word: str) -> str:
     apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", word).casefold())
-    return "".join(_ALIKE.get(c, c) for c in apart if unicodedata.category(c) not in _DROPPED)
+    return "".join(
+        _ALIKE.get(c, c)
+        for c in apart
+        if not unicodedata.combining(c) and unicodedata.category(c) not in _DROPPED
+    )

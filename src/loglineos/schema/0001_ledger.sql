@@ -445,7 +445,8 @@ GRANT SELECT ON ledger.visible_timeline TO logline_app, logline_appender, loglin
 -- Search under row-level security. Nobody but the node may read the terms: they would tell what is in
 -- records that one may not see. This function runs as the owner, applies the same rule as
 -- ur_select_policy inside, in the tenant of the session only, and returns positions; the caller joins
--- them with the registry, where the policy is applied once more.
+-- them with the registry, where the policy is applied once more. Its search path ends in pg_temp, which
+-- would come first if it were not named: no type or table of the caller's is ever meant here.
 CREATE POLICY ur_search_policy ON ledger.universal_registry FOR SELECT TO logline_owner USING (true);
 CREATE POLICY entity_search_policy ON ledger.entity FOR SELECT TO logline_owner USING (true);
 CREATE POLICY search_term_search_policy ON ledger.search_term FOR SELECT TO logline_owner USING (true);
@@ -460,7 +461,7 @@ CREATE FUNCTION ledger.search_positions(
   position_from bigint, position_before bigint, only_latest boolean, newest_first boolean,
   rows_max integer, terms text[], openings text[]
 ) RETURNS SETOF bigint LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, ledger, app SET jit = off SET work_mem = '16MB'
+SET search_path = pg_catalog, ledger, app, pg_temp SET jit = off SET work_mem = '16MB'
 SET max_parallel_workers_per_gather = 0 SET enable_seqscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column

@@ -6,7 +6,7 @@ are missing is compared as far as it is there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -47,15 +47,15 @@ async def wrong_terms(
         await values.execute(_SQL["told_values"], {"tenant": tenant, "size": full * WIDTH})
         await terms.execute(_SQL["kept_terms"], {"tenant": tenant})
         told_rows, kept_rows = _Rows(values), _Rows(terms)
+        for row in await kept_rows.before(0):
+            yield _of_no_block(row)
         for block in range(full):
             rows = _in_place(await told_rows.before((block + 1) * WIDTH))
             kept = {row[1]: _bits(*row[2:]) for row in await kept_rows.before(block + 1)}
             for wrong in _differing(block, places_of(rows), kept):
                 yield wrong
-        for block, term, place, places in await kept_rows.before(2**31):
-            yield WrongTerm(
-                block=block, term=term, told=None, kept=_positions(block, _bits(place, places))
-            )
+        for row in await kept_rows.before(2**31):
+            yield _of_no_block(row)
 
 
 async def make_again(connection: Connection, *, tenant: str, block: int, size: int) -> None:
@@ -110,9 +110,18 @@ def _differing(block: int, told: dict[str, int], kept: dict[str, int]) -> Iterat
             )  # fmt: skip
 
 
+def _of_no_block(row: Sequence[Any]) -> WrongTerm:
+    """Tell of a row whose block is not full, or none."""
+    block, term, place, places = row
+    return WrongTerm(
+        block=block, term=term, told=None, kept=_positions(block, _bits(place, places))
+    )
+
+
 def _bits(place: int | None, places: str | None) -> int:
+    """Read the two columns as bits; 0, which no term has, for a place that no block has."""
     if place is not None:
-        return 1 << (WIDTH - 1 - place)
+        return 1 << (WIDTH - 1 - place) if 0 <= place < WIDTH else 0
     return int(places or "0", 2)
 
 
