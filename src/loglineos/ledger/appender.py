@@ -137,10 +137,11 @@ class Appender:
         if not sealed:
             return []
         claims = [] if verified else [claim_of(one.record, one.bytes) for one in sealed]
-        submission = self._expect(len(sealed), if_absent=if_absent)
         _check_tenant(sealed)
+        submission = self._expect(len(sealed), if_absent=if_absent)
         submission.add(sealed, claims)
-        return await self._submit(submission)
+        self._enqueue(submission)
+        return await submission.answer
 
     async def append_as_made(
         self, chunks: AsyncIterator[list[Sealed]], *, count: int, verified: bool, if_absent: bool
@@ -152,36 +153,41 @@ class Appender:
         anything but its turn.
         """
         submission = self._expect(count, if_absent=if_absent)
-        waiting: asyncio.Task[list[Record]] | None = None
+        is_queued = False
         try:
             async for chunk in chunks:
+                if submission.answer.done():
+                    break
+                assert len(submission.sealed) + len(chunk) <= count, "no more than announced"
                 claims = [] if verified else [claim_of(one.record, one.bytes) for one in chunk]
                 _check_tenant([*submission.sealed[:1], *chunk])
+                if not is_queued:
+                    self._enqueue(submission)
+                    is_queued = True
                 submission.add(chunk, claims)
                 if claims:
                     submission.checks.append(self._threads.submit(verify_many, claims))
-                if waiting is None:
-                    waiting = asyncio.create_task(self._submit(submission), name="submission")
-                if submission.answer.done():
-                    break
-            assert waiting is not None, "there is a first chunk"
-            return await waiting
+            assert submission.is_whole, "no fewer than announced"
+            return await submission.answer
         except BaseException:
             submission.break_off()
-            if waiting is not None:
-                waiting.cancel()
             raise
+        finally:
+            if not is_queued:
+                self._in_flight -= count
 
     def _expect(self, count: int, *, if_absent: bool) -> Submission:
+        """Make room for a call: from now on it is in flight, until its group was written."""
         if count > limits.batch_records_max:
             raise TooLarge(
                 field="records", shape=f"list of {count}", limit=limits.batch_records_max,
                 limit_name="batch_records_max",
             )  # fmt: skip
         if not self._is_open:
-            raise Unavailable(reason=_CLOSED, retry_after_s=_RETRY_AFTER_S)
+            raise _closed()
         if self._in_flight + count > self._in_flight_max:
             raise Pushback(retry_after_s=_RETRY_AFTER_S)
+        self._in_flight += count
         loop = asyncio.get_running_loop()
         return Submission(
             count=count,
@@ -190,12 +196,10 @@ class Appender:
             patient_until=loop.time() + self._wait_s_max,
         )
 
-    async def _submit(self, submission: Submission) -> list[Record]:
+    def _enqueue(self, submission: Submission) -> None:
         if not self._is_open:
-            raise Unavailable(reason=_CLOSED, retry_after_s=_RETRY_AFTER_S)
-        self._in_flight += submission.count
+            raise _closed()
         self._queue.put_nowait(submission)
-        return await submission.answer
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
@@ -219,7 +223,7 @@ class Appender:
             self._is_open = False
             while not self._queue.empty():
                 batch += filter(None, [self._queue.get_nowait()])
-            _refuse(batch, Unavailable(reason=_CLOSED, retry_after_s=_RETRY_AFTER_S))
+            _refuse(batch, _closed())
 
     async def _group(self) -> tuple[list[Submission], bool]:
         """Wait for the next submission and take what has come with it; tell whether it is the last.
@@ -355,6 +359,10 @@ def _refuse(
             told = type(error)(**error.fields)
             told.__cause__ = error.__cause__ if cause is error else cause or error.__cause__
             submission.answer.set_exception(told)
+
+
+def _closed() -> Unavailable:
+    return Unavailable(reason=_CLOSED, retry_after_s=_RETRY_AFTER_S)
 
 
 def _check_tenant(sealed: Sequence[Sealed]) -> None:

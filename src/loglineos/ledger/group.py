@@ -68,7 +68,8 @@ class Submission:
 
     def break_off(self) -> None:
         """Say that no more will come: nothing of this call is to be written."""
-        self.answer.cancel()
+        if not self.answer.cancel() and not self.answer.cancelled():
+            self.answer.exception()  # an answer that came meanwhile has nobody to go to
         self._grown.set()
 
     async def grown_to(self, count: int) -> None:

@@ -51,10 +51,11 @@ async def chunks_of(
         chunk = submission.sealed[done : done + CHUNK_ROWS]
         if submission.answer.done() or not chunk:
             raise NotKnown
+        begun = {record.id for record, _ in chunk if not record.seq}
         for record, _ in chunk:
             if record.entity_type in _LONG_TYPES or is_addition(record):
                 raise NotKnown
-            if record.seq and not plan.knows(record.id):
+            if record.seq and record.id not in begun and not plan.knows(record.id):
                 head = cache.head(plan.tenant, record.id)
                 if head is None:
                     raise NotKnown
