@@ -33,6 +33,7 @@ _WIDTH: Final = 100
 
 _CHANGING: Final = (
     (re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"), "ID"),
+    (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}\b"), "ID"),
     (re.compile(r"\b[0-9a-f]{16,}\b"), "HEX"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?Z?"), "TIME"),
     (re.compile(r"\d{4}-\d\d-\d\d"), "DAY"),
@@ -136,12 +137,14 @@ def running_node(
             [str(programs / "logline"), "up", "--no-demo", "--json", *options],
             env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=out,
         )  # fmt: skip
+    reading: threading.Thread | None = None
     try:
         assert up.stdout is not None
         first = up.stdout.readline()
         assert b'"started"' in first, log.read_text(errors="replace") or first
         # it tells each record: a pipe that nobody reads fills, and holds the whole node
-        threading.Thread(target=_read_away, args=(up.stdout,), daemon=True).start()
+        reading = threading.Thread(target=_read_away, args=(up.stdout,), daemon=True)
+        reading.start()
         yield environment, work
     finally:
         up.send_signal(signal.SIGINT)
@@ -150,12 +153,15 @@ def running_node(
         if up.poll() is None:
             up.kill()
             up.wait()
+        if reading is not None:
+            reading.join(_UP_S_MAX)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read_away(told: IO[bytes]) -> None:
-    for _ in told:
-        pass
+    with told:
+        for _ in told:
+            pass
 
 
 def rewritten(page: str, answers: Sequence[Answer]) -> str:

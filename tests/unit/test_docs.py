@@ -180,6 +180,20 @@ def test_the_two_readmes_tell_the_same_commands() -> None:
     assert sum(len(commands_in(block)) for block in english) >= 8
 
 
+@pytest.mark.parametrize("readme", ["README.md", "README.pt.md"])
+def test_every_page_can_be_found_from_the_readme(readme: str) -> None:
+    reached, waiting = set(), [ROOT / readme]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        if page.parent.name == "decisions" or page == ROOT / readme:
+            targets = [one.partition("#")[0] for one in links_of(page.read_text("utf-8"))]
+            found = {(page.parent / one).resolve() for one in targets if one.endswith(".md")}
+            waiting += found - reached - set(waiting)
+    missing = {page for page in pages() if page.is_relative_to(ROOT / "docs")} - reached
+    assert not missing, "name them in the tables of the readme, or in decisions/README.md"
+
+
 def test_the_targets_that_the_readme_names_are_in_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for page in pages():

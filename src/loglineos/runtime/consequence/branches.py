@@ -25,7 +25,7 @@ BRANCH_OF: Final[dict[str, Branch]] = {
 _NOTHING: Final = frozenset(
     {
         "", "nada", "nada a fazer", "nenhum", "nenhuma", "nao se aplica", "n/a", "na", "nothing",
-        "none", "not applicable", "sim", "nao", "em duvida", "yes", "no", "in doubt",
+        "none", "not applicable", "go on", "sim", "nao", "em duvida", "yes", "no", "in doubt",
     }
 )  # fmt: skip
 
