@@ -14,6 +14,7 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+import msgspec
 import orjson
 import structlog
 from structlog.contextvars import bind_contextvars, merge_contextvars, unbind_contextvars
@@ -65,7 +66,8 @@ class Told:
 def log_lines(session: Session) -> Iterator[Observer]:
     """Write log lines for the time of the block, where they were asked for; give what watches runs.
 
-    They are asked for by `--json`, or by LOGLINE_LOG=json where stderr is no terminal.
+    They are asked for by `--json`, or by LOGLINE_LOG=json where stderr is no terminal; notes for
+    people are then left out of it, to the end of the command.
     """
     wanted = session.settings.log == "json" and not sys.stderr.isatty()
     if not (session.as_json or wanted):
@@ -95,6 +97,7 @@ def log_lines(session: Session) -> Iterator[Observer]:
         wrapper_class=BoundLogger,
         cache_logger_on_first_use=False,
     )
+    session.options = msgspec.structs.replace(session.options, quiet=True)
     root, ours = logging.getLogger(), logging.getLogger(_OURS)
     before = ours.level
     root.addHandler(handler)
