@@ -7,7 +7,8 @@ import json
 from docs.walk import running_node, type_in
 
 _DONE = (
-    "for n in $(seq 100); do logline queue stats --json | grep -q '\"complete\":4' && break; done"
+    "for n in $(seq 100); do logline queue stats --json | grep -q '\"complete\":4'"
+    " && grep -q started worker.jsonl && break; done"
 )
 
 
