@@ -1,10 +1,11 @@
 """Replay: run a finished execution again from its records alone, and compare what comes out.
 
 The world is forbidden: every question is answered from the journal, the clock stands where it
-stood, randomness has the same seed. Always holds: the verdict is `equal` only when the program
-asked the same questions in the same order and gave the same output hash; otherwise it names the
-step, what was expected there and what was found. Outcomes that a replay cannot prove (a limit of
-time or memory, full CPython) are `unproven`, never `equal`.
+stood, randomness has the same seed. Always holds: the verdict is `equal` only when every record of
+the run and of its journal bears its author's seal, and the program asked the same questions in the
+same order and gave the same output hash; otherwise it names the step, what was expected there and
+what was found. Outcomes that a replay cannot prove (a limit of time or memory, full CPython) are
+`unproven`, never `equal`.
 Source: docs/explanation/executions.md.
 """
 
@@ -18,11 +19,12 @@ import msgspec
 from blake3 import blake3
 
 from loglineos.base.clock import SystemClock
-from loglineos.base.errors import Diverged, NotFound, RunnerLost
+from loglineos.base.errors import Diverged, LoglineError, NotFound, RunnerLost
 from loglineos.ledger.record import Record
+from loglineos.ledger.seal import check_seal
 from loglineos.runtime.execution.effects.catalog import NAMES
 from loglineos.runtime.execution.effects.effect import World
-from loglineos.runtime.execution.journal import Journal
+from loglineos.runtime.execution.journal import Journal, is_step, step_of
 from loglineos.runtime.execution.run import Run
 from loglineos.runtime.execution.tools import Tools
 from loglineos.runtime.functions import Function, function_of
@@ -77,25 +79,39 @@ async def replay(runners: Runners, source: Source, execution: UUID) -> Verdict:
     end = next((event for event in reversed(events) if event.status in ENDED), None)
     name = events[0].name or "?"
     header = (end.metadata or {}).get("header") if end is not None else None
+    where: dict[str, Any]
     if end is None or not isinstance(header, dict):
         reason = "it has not ended" if end is None else "it never began"
         return Verdict(execution=execution, function=name, verdict="unfinished", reason=reason)
     code = str((end.error or {}).get("code", "")) if isinstance(end.error, dict) else ""
-    function = await _function_of(source, header)
+    steps = [
+        step
+        for step in await source.steps(execution)  # what a retry asked after this end is not its
+        if step.position is None or end.position is None or step.position < end.position
+    ]
+    broken = _first_broken([*events, *steps])
+    if broken is not None:
+        where = {"step": _number_of(broken), "expected": broken.curr_hash}
+        return Verdict(
+            execution=execution, function=name, verdict="diverged", reason="seal", **where
+        )
+    try:
+        function = await _function_of(source, header)
+    except Diverged as parted:
+        where = {key: parted.fields.get(key) for key in ("expected", "found", "reason")}
+        return Verdict(execution=execution, function=name, verdict="diverged", **where)
     unproven = _why_unproven(function, code, header, runners)
     if unproven is not None:
         return Verdict(execution=execution, function=name, verdict="unproven", reason=unproven)
     cuts = (end.metadata or {}).get("cuts") or ()
-    journal = Journal.of_records(execution, await source.steps(execution), cuts=cuts)
+    journal = Journal.of_records(execution, steps, cuts=cuts)
     told: dict[str, Any] = {"execution": execution, "function": name, "steps": len(journal.steps)}
     program = await _program_of(source, function, header)
     for attempt in range(_TRIES):
         try:
             found = await _run(runners, end, events[0], function, program, journal)
         except Diverged as parted:
-            where: dict[str, Any] = {
-                name: parted.fields.get(name) for name in ("step", "expected", "found")
-            }
+            where = {name: parted.fields.get(name) for name in ("step", "expected", "found")}
             return Verdict(**told, verdict="diverged", **where)
         except RunnerLost:
             if attempt == _TRIES - 1:
@@ -200,6 +216,20 @@ def _why_unproven(
     if header.get("engine") != engine:
         return f"it ran on {header.get('engine')}, here is {engine}"
     return None
+
+
+def _first_broken(records: Iterable[Record]) -> Record | None:
+    """Return the first record that is not what its author signed: no replay proves such a one."""
+    for record in records:
+        try:
+            check_seal(record)
+        except LoglineError:
+            return record
+    return None
+
+
+def _number_of(record: Record) -> int | None:
+    return step_of(record).n if is_step(record) else None
 
 
 def _hash_of(record: Record) -> str:

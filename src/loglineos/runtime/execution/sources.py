@@ -94,7 +94,9 @@ class RecordsSource:
 
     async def steps(self, execution: UUID) -> list[Record]:
         """Return the events of an execution's steps, in the order of their positions."""
-        return self._steps.get(execution, [])
+        events = self._lives.get(execution)
+        who = f"{CODE}{events[0].name}" if events else ""
+        return [step for step in self._steps.get(execution, ()) if step.who == who]
 
     async def preludes(self, name: str) -> list[Record]:
         """Return every version of a module of the prelude."""

@@ -287,7 +287,7 @@ _ISATAP_MASK: Final = 0xFDFF_FFFF
 """The upper half of an interface that holds an IPv4 address (RFC 5214), also as a global one."""
 _TOO_LONG: Final = Denied(
     type="ValueError", code="too_large",
-    message=f"ctx.http: the answer is longer than {RESPONSE_BYTES_MAX:,} bytes, or too long to keep",
+    message=f"ctx.http: the answer is longer than {RESPONSE_BYTES_MAX:,} bytes or too long to keep",
 )  # fmt: skip
 _ENCODED: Final = Denied(
     type="ValueError", code="encoded", message="ctx.http: the answer is packed in an unknown way"
