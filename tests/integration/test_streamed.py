@@ -99,12 +99,6 @@ async def test_rows_are_inserted_before_the_last_of_them_is_made(house: House):
     await house.add()
     gate = asyncio.Event()
     chunks = chunked(house)
-    begun = chunks[0][3].record  # a life that goes on in the same chunk is known, too
-    chunks[0][4] = seal(
-        judge(Draft(**{**NINE, "tenant_id": "casa", "id": begun.id, "seq": 1})),
-        key=house.keyring.key("node"), clock=house.clock, entropy=house.entropy,
-        prev_hash=begun.curr_hash,
-    )  # fmt: skip
     call = asyncio.create_task(
         house.appender.append_as_made(
             made(chunks, gate=gate), count=375, verified=True, if_absent=False
@@ -444,4 +438,33 @@ async def test_executions_wait_or_end_in_calls_of_every_size(house: House, count
     reader = await house.connect("logline_reader")
     cursor = await reader.execute("SELECT count(*) FROM ledger.job WHERE tenant_id = 'casa'")
     assert await cursor.fetchone() == (count - count // 2 - 1,)
+    await is_right(house)
+
+
+async def test_a_life_that_begins_and_goes_on_in_one_chunk_is_not_inserted_twice(house: House):
+    steps: list[str] = []
+
+    async def note(step: str) -> None:
+        steps.append(step)
+
+    appender = await house.new_appender(at_step=note)
+    await append_one(appender, sealed(house))
+    chunks = chunked(house)
+    begun = chunks[0][3].record
+    chunks[0][4] = seal(
+        judge(Draft(**{**NINE, "tenant_id": "casa", "id": begun.id, "seq": 1})),
+        key=house.keyring.key("node"), clock=house.clock, entropy=house.entropy,
+        prev_hash=begun.curr_hash,
+    )  # fmt: skip
+    steps.clear()
+
+    async def turned() -> AsyncIterator[list[Sealed]]:
+        for chunk in chunks:
+            yield chunk
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+    records = await appender.append_as_made(turned(), count=375, verified=True, if_absent=False)
+    assert steps[:3] == ["locked", "inserted", "committed"]
+    assert (records[4].id, records[4].seq) == (begun.id, 1)
     await is_right(house)
