@@ -24,7 +24,7 @@ from loglineos.ledger.record import Record
 from loglineos.ledger.seal import check_seal
 from loglineos.runtime.execution.effects.catalog import NAMES
 from loglineos.runtime.execution.effects.effect import World
-from loglineos.runtime.execution.journal import Journal, is_step, step_of
+from loglineos.runtime.execution.journal import CARRIED, STEP, Journal
 from loglineos.runtime.execution.run import Run
 from loglineos.runtime.execution.tools import Tools
 from loglineos.runtime.functions import Function, function_of
@@ -229,7 +229,10 @@ def _first_broken(records: Iterable[Record]) -> Record | None:
 
 
 def _number_of(record: Record) -> int | None:
-    return step_of(record).n if is_step(record) else None
+    about = record.metadata or {}
+    told = about if record.entity_type == STEP else about.get(CARRIED)
+    number = told.get("n") if isinstance(told, dict) else None
+    return number if isinstance(number, int) else None
 
 
 def _hash_of(record: Record) -> str:
