@@ -36,7 +36,7 @@ def test_what_is_asked_for_by_a_schedule_is_done_by_a_worker_that_ends_when_told
         "logline cron pause nenhum",
         "logline verify",
     ]
-    with running_node() as (environment, folder):
+    with running_node(options=["--role", "ledger"]) as (environment, folder):
         answers = type_in(commands, environment=environment, folder=folder)
     answers = answers[2:]
     said = [answer.output for answer in answers]
