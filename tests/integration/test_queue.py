@@ -291,6 +291,20 @@ async def test_a_paused_queue_begins_nothing_until_it_is_resumed(house):
     assert await rows_of(house, JOBS, "casa") == [(1,)]
 
 
+async def test_a_pause_counts_for_what_comes_after_it_into_a_queue_that_was_empty(house):
+    worker = await new_worker(house, {}, poll_s=0.05)
+    async with working(worker):
+        await ask(house, "noop", 1, queue="lenta")
+        await until(lambda: worker.ended == 1)
+        await pause(house.writer, "lenta", tenant="casa", by="ana", reason="obras")
+        await until(lambda: worker._queues["casa"].get("lenta") is not None)
+        held = await ask(house, "noop", 3, queue="lenta")
+        free = await ask(house, "noop", 3)
+        await until(lambda: worker.ended == 4)
+        assert await statuses(house, free) == ["complete"] * 3
+        assert await statuses(house, held) == ["scheduled"] * 3
+
+
 async def test_a_limit_of_concurrency_holds_over_all_workers(house):
     await set_limits(house.writer, "forno", tenant="casa", by="ana", concurrency=3, rate_per_s=None)
     running = most = 0

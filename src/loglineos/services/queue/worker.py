@@ -179,7 +179,8 @@ class Worker:
         try:
             if now_s >= self._polls_at:
                 tenants |= set(await self._leases.tenants())
-                await self._read_settings(sorted(tenants))
+                # of those without a job too: a pause counts for what comes before the next look
+                await self._read_settings(sorted(tenants | self._queues.keys()))
                 self._polls_at = now_s + self.settings.poll_s
             else:
                 await self._read_settings([one for one in tenants if one not in self._queues])
