@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Final, cast
 
-from loglineos.base.errors import LoglineError, UnknownName
+from loglineos.base.errors import LoglineError, Unexpected, UnknownName
 from loglineos.base.language import Text
 from loglineos.engine import ROLES, Engine, Role, open_engine
 from loglineos.faces.cli.observing import Observed
@@ -57,9 +57,11 @@ async def acting(
                 if not opened.done():
                     opened.set_result(engine)
                 await engine.run(stop, roles=roles)
-        except LoglineError as failure:
-            told = Text(failure.describe("pt"), failure.describe("en"))
-            session.warn(told)
+        except Exception as cause:  # noqa: BLE001 - the node stays, and says that it acts no more
+            failure = (
+                cause if isinstance(cause, LoglineError) else Unexpected(kind=type(cause).__name__)
+            )
+            session.warn(Text(failure.describe("pt"), failure.describe("en")))
             session.warn(Text(failure.advise("pt"), failure.advise("en")))
         finally:
             if not opened.done():

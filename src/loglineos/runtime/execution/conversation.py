@@ -8,7 +8,7 @@ that a replay sees the same.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any
 
 import msgspec
 
@@ -21,7 +21,6 @@ from loglineos.runtime.execution.effects.effect import (
     Call,
     Denied,
     Done,
-    Effect,
     End,
     Performed,
     Rest,
@@ -29,75 +28,31 @@ from loglineos.runtime.execution.effects.effect import (
 from loglineos.runtime.execution.effects.waits import until_text
 from loglineos.runtime.execution.grants import check_granted
 from loglineos.runtime.execution.journal import Step, StepKey, carried, draft_step, key_of
+from loglineos.runtime.execution.questions import (
+    ATTEMPTS_MAX,
+    Ending,
+    Passing,
+    Pending,
+    Question,
+    Resting,
+    Speaker,
+    answer_of,
+    error_of,
+    limit_end,
+    told,
+    told_by_name,
+    turn_of,
+)
 from loglineos.runtime.execution.scribe import Scribe
 from loglineos.runtime.execution.tools import Tools
 from loglineos.runtime.sandbox.limits import BUDGET
 from loglineos.runtime.sandbox.runners import Session
 from loglineos.runtime.sandbox.turns import (
-    Answer,
     Later,
-    Program,
-    Raised,
     Suspended,
     Turn,
-    Value,
     Waiting,
 )
-from loglineos.runtime.sandbox.values import revive
-
-ATTEMPTS_MAX: Final = 8
-"""How often a run is tried again when the world does not answer, unless its request says more."""
-
-
-class Speaker(Protocol):
-    """What a program speaks through: a session of the runners, or a process of its own."""
-
-    async def start(self, program: Program, value: Any = None) -> Turn:
-        """Run up to the first turn."""
-        ...
-
-    async def resume(self, answer: Answer) -> Turn:
-        """Answer the turn that stands, and run on to the next."""
-        ...
-
-
-class Question(NamedTuple):
-    """A question under way: what it asks, and under which number and key."""
-
-    effect: Effect
-    call: Call
-    key: StepKey
-
-
-class Pending(NamedTuple):
-    """A question that the run may rest on."""
-
-    question: Question
-    rest: Rest
-
-
-class Resting(Exception):
-    """The run rests: everything that it could go on with waits."""
-
-    def __init__(self, pending: list[Pending]) -> None:
-        super().__init__("resting")
-        self.pending = pending
-
-
-class Ending(Exception):
-    """The run is over by its own word."""
-
-    def __init__(self, end: End) -> None:
-        super().__init__("ending")
-        self.end = end
-
-
-class Passing(Exception):
-    """The world does not answer now; the same question may be asked later."""
-
-    def __init__(self, denied: Denied) -> None:
-        super().__init__("passing")
-        self.denied = denied
 
 
 class Conversation:
@@ -192,7 +147,7 @@ class Conversation:
                 if (step := self._journal.steps.get(n)) is not None and step.state == "done"
             ]
             if ready:
-                step = min(ready, key=_turn_of)
+                step = min(ready, key=turn_of)
                 del self._numbers[call_ids[step.n]]
                 return await session.settle(call_ids[step.n], answer_of(step))
             await self._hear(sorted(call_ids))
@@ -239,9 +194,9 @@ class Conversation:
                 what="execution", where=f"step {n}", reason=str(key),
             )  # fmt: skip
         if n > BUDGET.calls_max and key.kind != "saga":  # what was done may always be undone
-            raise Ending(_limit("calls", f"more than {BUDGET.calls_max} steps"))
+            raise Ending(limit_end("calls", f"more than {BUDGET.calls_max} steps"))
         effect = EFFECTS.get(name) or OF_THE_SYSTEM.get(name)
-        asked = _told(args, kwargs)
+        asked = told(args, kwargs)
         if effect is None:
             denied = Denied(
                 type="PermissionError", message=f"there is no {name[:60]}", code="not_granted"
@@ -295,7 +250,7 @@ class Conversation:
         self, n: int, key: StepKey, asked: Any, denied: Denied, *, settled: int | None = None
     ) -> Step:
         late: dict[str, Any] = {} if settled is None else {"settled": settled}
-        draft = self._step(n, key, "error", asked=asked, error=_error_of(denied), **late)
+        draft = self._step(n, key, "error", asked=asked, error=error_of(denied), **late)
         try:
             self._scribe.hold(draft)
         except LoglineError as refusal:
@@ -332,14 +287,12 @@ class Conversation:
         self, question: Question, performed: Performed, *, settled: int | None
     ) -> Step:
         effect, call, key = question
-        asked = _told_by_name(call.arguments) if call.step is None else None
+        asked = told_by_name(call.arguments) if call.step is None else None
         late: dict[str, Any] = {} if settled is None else {"settled": settled}
         if isinstance(performed, Denied):
             if performed.is_passing and self._attempt < ATTEMPTS_MAX:
                 raise Passing(performed)
-            draft = self._step(
-                call.n, key, "error", asked=asked, error=_error_of(performed), **late
-            )
+            draft = self._step(call.n, key, "error", asked=asked, error=error_of(performed), **late)
         else:
             value = performed.value if isinstance(performed, Done) else None
             if isinstance(performed, Done) and performed.is_carried:
@@ -378,7 +331,7 @@ class Conversation:
         """Write that a step waits, once, and again when it waits for something else."""
         call = question.call
         if call.step is None or call.step.state == "intent" or rest.drafts:
-            asked = _told_by_name(call.arguments) if call.step is None else None
+            asked = told_by_name(call.arguments) if call.step is None else None
             about = {"until": until_text(rest.until), "again": rest.waiting_for.get("again")}
             told: dict[str, Any] = {k: value for k, value in about.items() if value is not None}
             draft = self._step(call.n, question.key, "waiting", asked=asked, **told)
@@ -415,32 +368,3 @@ async def _perform(question: Question, tools: Tools) -> Performed:
         if failure.retryable:
             raise
         return failed(question.call.name, failure)
-
-
-def answer_of(step: Step) -> Value | Raised:
-    """Return what the program is told of a step that is done."""
-    if step.error is not None:
-        return Raised(
-            str(step.error.get("type", "RuntimeError")), str(step.error.get("message", ""))
-        )
-    return Value(revive(step.value))
-
-
-def _error_of(denied: Denied) -> dict[str, Any]:
-    return {"code": denied.code, "type": denied.type, "message": denied.message}
-
-
-def _told(args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {"args": args, "kwargs": kwargs}
-
-
-def _told_by_name(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {"arguments": {name: value for name, value in arguments.items() if value is not None}}
-
-
-def _turn_of(step: Step) -> tuple[int, int]:
-    return (step.settled if step.settled is not None else 2**31, step.n)
-
-
-def _limit(which: str, message: str) -> End:
-    return End(error={"code": f"limit_{which}", "type": "Limit", "message": message})

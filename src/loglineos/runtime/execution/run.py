@@ -16,18 +16,18 @@ from loglineos.base.clock import rfc3339
 from loglineos.base.errors import LoglineError, Misconfigured
 from loglineos.base.language import Text
 from loglineos.ledger.record import Draft, Record
-from loglineos.runtime.execution.conversation import (
+from loglineos.runtime.execution.conversation import Conversation
+from loglineos.runtime.execution.effects.effect import Asker, End, Rest
+from loglineos.runtime.execution.journal import Journal
+from loglineos.runtime.execution.outcome import Outcome
+from loglineos.runtime.execution.questions import (
     ATTEMPTS_MAX,
-    Conversation,
     Ending,
     Passing,
     Pending,
     Resting,
     Speaker,
 )
-from loglineos.runtime.execution.effects.effect import Asker, End, Rest
-from loglineos.runtime.execution.journal import Journal
-from loglineos.runtime.execution.outcome import Outcome
 from loglineos.runtime.execution.scribe import Scribe
 from loglineos.runtime.execution.tools import Tools
 from loglineos.runtime.functions import Function
