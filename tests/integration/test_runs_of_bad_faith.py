@@ -26,7 +26,6 @@ async def runtime(house, tmp_path) -> AsyncIterator[RuntimeHouse]:
 
 HOUSE_RULES = (
     "confirmed",
-    "question",
     "intent",
     "type_list",
     "type_space",

@@ -36,8 +36,8 @@ from loglineos.runtime.ids import derived_id
 from loglineos.runtime.manifest import LAW_TYPES
 
 _SQL: Final = Queries.load("loglineos.runtime.execution", "execution.sql")
-OURS: Final = LAW_TYPES | {"policy_violation", "question", "intent"}
-"""Entity types that only the house itself and its runtime write: a run asks by `ctx.confirm`."""
+OURS: Final = LAW_TYPES | {"policy_violation", "intent"}
+"""Entity types that only the house itself and its runtime write."""
 OF_PEOPLE: Final = frozenset({"confirmed", "denied", "ratified", "reverted", "under_review"})
 """Statuses that only a person's gesture gives; neither a run nor a policy does."""
 _TYPE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
@@ -73,7 +73,7 @@ async def emit_record(world: World, call: Call) -> Performed:
         except LoglineError as failure:
             return failed("ctx.emit", failure)
         else:
-            if head.entity_type in OURS:
+            if head.entity_type in OURS or head.entity_type == "question":  # people go on with it
                 return _NOT_YOURS
             if draft.status is None and head.status in OF_PEOPLE:
                 return _of_people(head.status)
