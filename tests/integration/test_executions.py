@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
 from loglineos.ledger.seal import check_seal
+from loglineos.runtime.ids import step_id
 from tests.integration.runtime_house import RuntimeHouse, open_runtime
 
 
@@ -266,4 +268,24 @@ async def test_what_is_asked_under_a_key_is_asked_once_while_it_lives(runtime: R
     assert one == again != other
     asked = await runtime._records("entity_type = 'execution' AND name = 'alvo' ORDER BY position")
     assert [str(record.id) for record in asked] == [one, other]
+    assert (await runtime.replay(end)).verdict == "equal"
+
+
+async def test_a_run_begins_no_life_under_an_id_that_follows_from_another_run(
+    runtime: RuntimeHouse,
+):
+    await runtime.push(
+        "import ctx\nFUNCTION = {'effects': ['emit']}\n"
+        "def main(input):\n"
+        "    own = ctx.emit({'id': ctx.uuid(), 'did': 'x', 'this': 'y'})\n"
+        "    try:\n"
+        "        ctx.emit({'id': input['theirs'], 'did': 'x', 'this': 'y'})\n"
+        "    except PermissionError as e:\n"
+        "        return {'own': own['seq'], 'theirs': str(e)}\n"
+    )
+    other = await runtime.ask("f", run_at=runtime.clock.now() + timedelta(days=1))
+    end = await runtime.run("f", {"theirs": str(step_id(other.id, 1))})
+    assert end.status == "complete", end.error
+    assert end.output["own"] == 0
+    assert "derived" in end.output["theirs"]
     assert (await runtime.replay(end)).verdict == "equal"

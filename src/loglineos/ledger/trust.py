@@ -42,6 +42,10 @@ _GUARDED: Final = {
     "actor": _WARDENS,
     "forgetting": _WARDENS,
     **dict.fromkeys(("function", "policy", "prelude", "schedule", "queue", "alias"), _WARDENS),
+    "execution": frozenset({"owner", "manager", "operator", "agent", "service"}),
+    **dict.fromkeys(
+        ("step", "boot_event", "policy_cursor", "policy_violation"), frozenset({"service"})
+    ),
 }
 
 

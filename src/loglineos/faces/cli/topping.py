@@ -4,7 +4,6 @@ Always holds: it only reads, by index and position, so that it works beside any 
 processes; where looking takes long it looks less often.
 """
 
-
 from __future__ import annotations
 
 import asyncio

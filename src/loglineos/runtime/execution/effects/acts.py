@@ -69,7 +69,8 @@ async def emit_record(world: World, call: Call) -> Performed:
         try:
             head = await world.writer.latest(call.tenant, draft.id)
         except NotFound:
-            pass
+            if draft.id.version == _DERIVED and not _is_own(draft.id, call):
+                return _FOREIGN_ID
         except LoglineError as failure:
             return failed("ctx.emit", failure)
         else:
@@ -80,6 +81,15 @@ async def emit_record(world: World, call: Call) -> Performed:
             seq = head.seq + 1
     value = {"id": str(draft.id), "seq": seq}
     return Done(value=value, drafts=(msgspec.structs.replace(draft, seq=seq),), is_carried=True)
+
+
+def _is_own(identity: UUID, call: Call) -> bool:
+    """Tell whether an id is one that this run's own `ctx.uuid` gave."""
+    execution = str(call.execution.id)
+    places = [str(n) for n in range(1, call.n)]
+    if call.epoch:
+        places += [f"{n}/{call.epoch}" for n in range(1, call.n)]
+    return any(identity == derived_id("uuid", execution, place) for place in places)
 
 
 def draft_span(span: Any, call: Call) -> Draft | Denied:
@@ -320,6 +330,13 @@ def _of_people(status: str) -> Denied:
     )
 
 
+_DERIVED: Final = 8
+"""The version of ids that follow from what they name: steps, questions, children of other runs."""
+_FOREIGN_ID: Final = Denied(
+    type="PermissionError",
+    code="forbidden",
+    message="ctx.emit: such an id belongs to what it is derived from; take one from ctx.uuid",
+)
 _NOT_YOURS: Final = Denied(
     type="PermissionError",
     message="ctx.emit: records of this type are the house's own",
