@@ -226,6 +226,7 @@ async def open_engine(
         executor = Executor(
             world=world, laws=laws, runners=runners, reading=node.reader_pool, work=work,
             observer=watching, full_python=_full_python_of(node, missing),
+            secret=node.keyring.key("node").secret,
         )  # fmt: skip
         yield Engine(
             node, name=name or _new_name(node), work=work, runners=runners, laws=laws,

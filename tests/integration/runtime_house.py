@@ -70,7 +70,7 @@ class RuntimeHouse:
             world=self.world, laws=self.laws, runners=self.runners,
             reading=await self.house.pool("logline_reader"),
             work=await self.house.pool("logline_appender"),
-            full_python=lambda: FullPython(packages_root=self.packages),
+            full_python=lambda: FullPython(packages_root=self.packages), secret=b"s" * 32,
         )  # fmt: skip
 
     async def push(self, text: str, *, name: str = "f.py") -> Function:

@@ -79,3 +79,22 @@ FROM ledger.job j
 WHERE j.tenant_id = %(tenant)s AND j.key = %(key)s AND j.name = %(name)s
 ORDER BY j.position
 LIMIT 1;
+
+-- name: keep_snapshot
+-- Where a long run stands, in place of where it stood before.
+INSERT INTO ledger.snapshot AS s (tenant_id, id, step, engine, mac, body, kept_at)
+VALUES (%(tenant)s, %(id)s, %(step)s, %(engine)s, %(mac)s, %(body)s, %(now)s)
+ON CONFLICT (tenant_id, id) DO UPDATE SET
+  step = EXCLUDED.step, engine = EXCLUDED.engine, mac = EXCLUDED.mac, body = EXCLUDED.body,
+  kept_at = EXCLUDED.kept_at;
+
+-- name: find_snapshot
+-- Where a run stood, as it was kept.
+SELECT s.step, s.engine, s.mac, s.body
+FROM ledger.snapshot s
+WHERE s.tenant_id = %(tenant)s AND s.id = %(id)s;
+
+-- name: drop_snapshot
+-- A run that has ended stands nowhere.
+DELETE FROM ledger.snapshot
+WHERE tenant_id = %(tenant)s AND id = %(id)s;

@@ -35,6 +35,7 @@ from loglineos.runtime.execution.observer import SILENT, Observer
 from loglineos.runtime.execution.outcome import Outcome
 from loglineos.runtime.execution.requests import follow_up, is_unfinished
 from loglineos.runtime.execution.run import Run
+from loglineos.runtime.execution.snapshots import Snapshots
 from loglineos.runtime.execution.tools import Tools
 from loglineos.runtime.functions import Function
 from loglineos.runtime.laws import Laws
@@ -56,10 +57,12 @@ class Executor:
     def __init__(
         self, *, world: World, laws: Laws, runners: Runners, reading: Pool, work: Pool,
         observer: Observer = SILENT, full_python: Callable[[], FullPython] | None = None,
+        secret: bytes | None = None,
     ) -> None:  # fmt: skip
         """Read journals through `reading`, wake runs through `work` (role logline_appender).
 
         `observer` is told of each step. `full_python` opens full CPython when a run needs it.
+        `secret` seals snapshots of long runs; without it none are kept.
         """
         self.world = world
         self._laws = laws
@@ -70,6 +73,7 @@ class Executor:
         self._tools = Tools(
             world=world, laws=laws, runners=runners, wake=self.wake, observer=observer,
             clock=world.clock, full_python=full_python,
+            snapshots=Snapshots(work, secret=secret, clock=world.clock) if secret else None,
         )  # fmt: skip
 
     async def run(

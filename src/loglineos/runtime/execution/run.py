@@ -13,7 +13,14 @@ import msgspec
 from blake3 import blake3
 
 from loglineos.base.clock import rfc3339
-from loglineos.base.errors import LoglineError, Misconfigured
+from loglineos.base.errors import (
+    Diverged,
+    LoglineError,
+    Misconfigured,
+    TooLarge,
+    Unexpected,
+    VerificationFailed,
+)
 from loglineos.base.language import Text
 from loglineos.ledger.record import Draft, Record
 from loglineos.runtime.execution.conversation import Conversation
@@ -29,6 +36,7 @@ from loglineos.runtime.execution.questions import (
     Speaker,
 )
 from loglineos.runtime.execution.scribe import Scribe
+from loglineos.runtime.execution.snapshots import Standing, is_worth_keeping
 from loglineos.runtime.execution.tools import Tools
 from loglineos.runtime.functions import Function
 from loglineos.runtime.sandbox.full_python import FULL, PROOF, engine_name, packages_name
@@ -78,6 +86,8 @@ class Run:
         self._talk = Conversation(tools, self._scribe, asker, attempt=attempt, is_replay=is_replay)
         self._cpu_us = journal.cpu_us
         self._printed = ""
+        self._session: Session | None = None
+        self._is_awaiting = False
         self._scribe.header = self._scribe.header or self._header()
 
     @property
@@ -92,6 +102,14 @@ class Run:
             Conflict: another worker was here; read the journal again.
             RunnerLost: the sandbox went away; `try_again`.
         """
+        outcome = await self._go()
+        if self._tools.snapshots is not None and outcome.kind in ("complete", "error"):
+            journal = self._scribe.journal
+            if is_worth_keeping(len(journal.steps), journal.cpu_us):
+                await self._tools.snapshots.drop(self.head)
+        return outcome
+
+    async def _go(self) -> Outcome:
         try:
             failing = (self.head.metadata or {}).get("failing")
             if isinstance(failing, dict):  # it failed before, and undoes what it did
@@ -136,8 +154,44 @@ class Run:
         return await self._fail(self._error_of(turn.error))
 
     async def _go_durable(self) -> Outcome:
+        standing = await self._standing()
+        if standing is not None:
+            try:
+                async with self._tools.runners.session(limits=self._limits(DURABLE)) as session:
+                    turn = await session.load(standing.dump, self._program)
+                    self._talk.asked = standing.asked
+                    self._talk.compensations = [(one[0], one[1]) for one in standing.compensations]
+                    self._printed = standing.printed
+                    return await self._converse(session, turn)
+            except VerificationFailed as unusable:
+                if isinstance(unusable, Diverged):
+                    raise
         async with self._tools.runners.session(limits=self._limits(DURABLE)) as session:
             return await self._converse(session)
+
+    async def _standing(self) -> Standing | None:
+        """Find where a long run stood; None: it is asked again from its start."""
+        journal, snapshots = self._scribe.journal, self._tools.snapshots
+        if snapshots is None or not is_worth_keeping(len(journal.steps), journal.cpu_us):
+            return None
+        return await snapshots.find(self.head, header=self._scribe.header)
+
+    async def _keep_standing(self, pending: list[Pending]) -> None:
+        """Keep where a long run stands, if it rests on one question that was not awaited."""
+        journal, snapshots, session = self._scribe.journal, self._tools.snapshots, self._session
+        if snapshots is None or session is None or len(pending) != 1 or self._is_awaiting:
+            return
+        if not is_worth_keeping(len(journal.steps), journal.cpu_us):
+            return
+        try:
+            dump = await session.dump()
+        except (TooLarge, Unexpected):
+            return
+        standing = Standing(
+            asked=self._talk.asked - 1, compensations=self._talk.compensations,
+            printed=self._printed, dump=dump,
+        )  # fmt: skip
+        await snapshots.keep(self.head, standing, header=self._scribe.header)
 
     async def _go_full(self) -> Outcome:
         if self._tools.full_python is None:
@@ -148,10 +202,21 @@ class Run:
         ) as session:
             return await self._converse(session)
 
-    async def _converse(self, session: Speaker) -> Outcome:
-        turn = await session.start(self._program, self._input)
+    async def _converse(self, session: Speaker, turn: Turn | None = None) -> Outcome:
+        try:
+            return await self._talk_on(session, turn)
+        except Resting as resting:
+            if isinstance(session, Session):  # it stands still, and can be kept
+                self._session = session
+                await self._keep_standing(resting.pending)
+            raise
+
+    async def _talk_on(self, session: Speaker, turn: Turn | None) -> Outcome:
+        if turn is None:
+            turn = await session.start(self._program, self._input)
         while True:
             self._note(turn)
+            self._is_awaiting = not isinstance(turn, Suspended) or turn.awaited
             if isinstance(turn, Completed):
                 return await self._complete(turn.output)
             if isinstance(turn, Failed):
