@@ -57,7 +57,10 @@ async def main(dsn: str, keys: str, name: str, lease_s: float) -> None:
             door=await stack.enter_async_context(HttpDoor()),
             secrets=FileSecrets(Path(keys).parent / "secrets"),
         )  # fmt: skip
-        executor = Executor(world=world, laws=laws, runners=runners, reading=reading, work=work)
+        executor = Executor(
+            world=world, laws=laws, runners=runners, reading=reading, work=work,
+            secret=keyring.key("node").secret,
+        )  # fmt: skip
         worker = Worker(
             writer, executor, pool=work, clock=clock, entropy=entropy, name=name,
             settings=WorkerSettings(slots=4, ahead_max=4, lease_s=lease_s, poll_s=0.05),

@@ -79,6 +79,19 @@ async def main(input):
 """
 DONE = ("reservar", "cobrar", "avisar", "tentar")
 UNDONE = ("desfazer", "devolver")
+LONG = """
+import ctx, time
+FUNCTION = {'effects': ['emit', 'confirm']}
+def main(input):
+    n = input['n']
+    ids = [ctx.uuid() for one in range(220)]
+    said = ctx.confirm('Segue o pedido ' + str(n) + '?', who='ana')
+    for one in range(6):
+        time.sleep(1.5)
+        ids = ids + [ctx.uuid()]
+    ctx.emit({'did': 'fazer', 'this': 'longo ' + str(n)})
+    return {'first': ids[0], 'last': ids[-1], 'n': len(set(ids)), 'said': said['answer']}
+"""
 
 
 async def prepared(house: House, runners: Runners) -> Laws:
@@ -121,12 +134,61 @@ async def stolen(house: House) -> None:
     await admin.commit()
 
 
+async def while_killed(
+    house: House, database: Database, keys: Path, *, chance: random.Random, kills_s: float,
+    left_s: float,
+) -> Counter[str]:  # fmt: skip
+    """Work until nothing is left, for `kills_s` under kills and thefts; return how often.
+
+    `kept` counts the looks at which a snapshot of a long run was there.
+    """
+    done = Counter[str]()
+    processes = [Process(database.dsn(), keys, module=MODULE) for _ in range(2)]
+    for number, process in enumerate(processes):
+        await process.start(f"w{number}.0")
+    left = "SELECT count(*) FROM ledger.job WHERE tenant_id = 'casa'"
+    kept = "SELECT count(*) FROM ledger.snapshot WHERE tenant_id = 'casa'"
+    admin = await house.connect("postgres")
+    await admin.set_autocommit(True)
+    began = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(kills_s * 2 + left_s):
+            while (await rows_of(house, left))[0][0]:
+                found = await (await admin.execute(kept)).fetchone()
+                done["kept"] += bool(found and found[0])
+                await answered(house)
+                await asyncio.sleep(chance.uniform(0.05, 0.5))
+                if asyncio.get_running_loop().time() - began > kills_s:
+                    continue
+                if chance.random() < 0.3:
+                    await stolen(house)
+                    done["stolen"] += 1
+                    continue
+                victim = chance.randrange(2)
+                alive = victims_of(processes[victim])
+                target = chance.choice(alive) if alive else processes[victim].child.pid
+                if target == processes[victim].child.pid:
+                    await processes[victim].kill()
+                    await processes[victim].start(f"w{victim}.{done.total() + 1}")
+                    done["worker"] += 1
+                else:
+                    try:
+                        os.kill(target, signal.SIGKILL)
+                    except ProcessLookupError:
+                        continue
+                    done["sandbox"] += 1
+    finally:
+        ends = [await process.end() for process in processes]
+    assert ends == [0, 0]
+    return done
+
+
 async def disturbed(
     house: House, database: Database, keys: Path, *, runs: int, seed: int, kills_s: float
 ) -> Counter[str]:
     """Run `runs` rich programs while workers are killed and leases stolen; return how often."""
     print(f"seed {seed}")
-    chance, done = random.Random(seed), Counter[str]()
+    chance = random.Random(seed)
     async with Runners(RunnerSettings(processes=1)) as runners:
         laws = await prepared(house, runners)
         function = await laws.function("casa", "rico")
@@ -138,38 +200,9 @@ async def disturbed(
             for n in range(runs)
         ]  # fmt: skip
         await house.writer.append(drafts, tenant="casa")
-        processes = [Process(database.dsn(), keys, module=MODULE) for _ in range(2)]
-        for number, process in enumerate(processes):
-            await process.start(f"w{number}.0")
-        left = "SELECT count(*) FROM ledger.job WHERE tenant_id = 'casa'"
-        began = asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout(60 + kills_s * 2 + runs * 6):
-                while (await rows_of(house, left))[0][0]:
-                    await answered(house)
-                    await asyncio.sleep(chance.uniform(0.05, 0.5))
-                    if asyncio.get_running_loop().time() - began > kills_s:
-                        continue
-                    if chance.random() < 0.3:
-                        await stolen(house)
-                        done["stolen"] += 1
-                        continue
-                    victim = chance.randrange(2)
-                    alive = victims_of(processes[victim])
-                    target = chance.choice(alive) if alive else processes[victim].child.pid
-                    if target == processes[victim].child.pid:
-                        await processes[victim].kill()
-                        await processes[victim].start(f"w{victim}.{done.total() + 1}")
-                        done["worker"] += 1
-                    else:
-                        try:
-                            os.kill(target, signal.SIGKILL)
-                        except ProcessLookupError:
-                            continue
-                        done["sandbox"] += 1
-        finally:
-            ends = [await process.end() for process in processes]
-        assert ends == [0, 0]
+        done = await while_killed(
+            house, database, keys, chance=chance, kills_s=kills_s, left_s=60 + runs * 6
+        )
         await check(house, runners, runs=runs)
     return done
 
@@ -217,6 +250,43 @@ async def test_runs_that_wait_end_as_if_nobody_had_been_killed(house, database, 
     done = await disturbed(house, database, tmp_path / "keys", runs=6, seed=11, kills_s=12)
     assert done["worker"] + done["sandbox"] >= 3
     assert done["stolen"] >= 1
+
+
+async def test_long_runs_go_on_from_their_snapshots_as_if_nobody_had_been_killed(
+    house, database, tmp_path
+):
+    chance, runs = random.Random(17), 6
+    async with Runners(RunnerSettings(processes=1)) as runners:
+        await write_rows(house.writer, "casa")
+        await push(house.writer, "casa", read_source(LONG, filename="longo.py"), who="ana")
+        laws = Laws(house.writer, runners, root=house.keyring.public("root"))
+        function = await laws.function("casa", "longo")
+        drafts = [
+            draft_request(
+                function=function.id, name="longo", who="ana", input={"n": n}, max_attempts=1
+            )
+            for n in range(runs)
+        ]
+        records = await house.writer.append(drafts, tenant="casa")
+        done = await while_killed(
+            house, database, tmp_path / "keys", chance=chance, kills_s=12, left_s=60 + runs * 6
+        )
+        source = LedgerSource(house.writer.pool, "casa")
+        for record in records:
+            end = (await source.events(record.id))[-1]
+            ids = [s.output["value"] for s in await source.steps(record.id) if s.did == "ctx.uuid"]
+            assert (end.status, end.error) == ("complete", None)
+            assert end.output == {"first": ids[0], "last": ids[-1], "n": 226, "said": "yes"}
+            assert len(ids) == 226, "each step is there once"
+            assert (await replay(runners, source, record.id)).verdict == "equal"
+    lines = await rows_of(
+        house,
+        "SELECT this, count(*) FROM ledger.universal_registry "
+        "WHERE tenant_id = 'casa' AND did = 'fazer' GROUP BY this",
+    )
+    assert dict(lines) == {f"longo {n}": 1 for n in range(runs)}, "each line once"
+    assert done["worker"] + done["sandbox"] >= 3
+    assert done["kept"] >= 1
 
 
 @pytest.mark.nightly

@@ -108,3 +108,26 @@ async def test_what_waits_or_was_cancelled_is_unfinished_and_never_equal(runtime
         head = await runtime.writer.latest("casa", asked.id)
         await cancel(runtime.writer, head, tenant="casa", by="ana")
     assert (await runtime.replay(head)).verdict == "unfinished"
+
+
+async def test_a_retry_with_the_latest_version_takes_it_though_a_step_told_of_the_first(
+    runtime: RuntimeHouse,
+):
+    begins = (
+        "import ctx\nFUNCTION = {'effects': ['emit']}\n"
+        "def main(input):\n    ctx.emit({'did': 'x', 'this': 'y'})\n"
+    )
+    await runtime.push(begins + "    ctx.fail('ainda_nao')\n")
+    failed = await runtime.run("f")
+    assert failed.error["code"] == "ainda_nao"
+    await runtime.push(begins + "    return 'novo'\n")
+    async with runtime.working():
+        again = await retry(
+            runtime.writer, failed, tenant="casa", by="ana", from_step=2, is_latest=True
+        )
+        end = await runtime.reached(
+            again, lambda head: head.seq > again.seq and head.status in ("complete", "error")
+        )
+    assert (end.status, end.output) == ("complete", "novo"), end.error
+    assert len(await runtime.emitted(end)) == 1, "what was answered stays"
+    assert (await runtime.replay(end)).verdict == "equal"

@@ -81,6 +81,11 @@ class Conversation:
         self._pending: dict[int, Pending] = {}
         self.compensations: list[tuple[str, Any]] = []
 
+    @property
+    def is_awaiting(self) -> bool:
+        """Tell whether the program has asked what it will be answered later."""
+        return bool(self._numbers)
+
     def note_cpu(self, cpu_us: int) -> None:
         """Take note of the time that the program ran before its next question."""
         self._cpu_us += cpu_us

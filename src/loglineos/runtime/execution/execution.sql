@@ -81,9 +81,20 @@ ORDER BY j.position
 LIMIT 1;
 
 -- name: keep_snapshot
--- Where a long run stands, in place of where it stood before.
+-- Where a long run stands, in place of where it stood before, unless it has ended; with it goes what
+-- runs left behind that others ended: cancelled, dead, or ended while it was being kept.
+WITH swept AS (
+  DELETE FROM ledger.snapshot o
+  WHERE o.tenant_id = %(tenant)s AND o.id <> %(id)s
+    AND NOT EXISTS (
+      SELECT 1 FROM ledger.job j WHERE j.tenant_id = o.tenant_id AND j.tenant_id = %(tenant)s
+        AND j.id = o.id
+    )
+)
 INSERT INTO ledger.snapshot AS s (tenant_id, id, step, engine, mac, body, kept_at)
-VALUES (%(tenant)s, %(id)s, %(step)s, %(engine)s, %(mac)s, %(body)s, %(now)s)
+SELECT %(tenant)s, %(id)s, %(step)s, %(engine)s, %(mac)s, %(body)s, %(now)s
+FROM ledger.job j
+WHERE j.tenant_id = %(tenant)s AND j.id = %(id)s
 ON CONFLICT (tenant_id, id) DO UPDATE SET
   step = EXCLUDED.step, engine = EXCLUDED.engine, mac = EXCLUDED.mac, body = EXCLUDED.body,
   kept_at = EXCLUDED.kept_at;

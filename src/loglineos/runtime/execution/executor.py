@@ -101,7 +101,7 @@ class Executor:
         journal, first = Journal(execution.id), execution.input
         if not is_new:
             journal, first = await self.journal_of(execution)
-        header = (execution.metadata or {}).get("header") or journal.header
+        header = journal.header_after(execution.metadata or {})
         pinned = header.get("function") or {}
         try:
             function = await self._entry.function(execution, pinned.get("seq"))

@@ -113,12 +113,18 @@ class Journal:
             )  # fmt: skip
         return step
 
-    @property
-    def header(self) -> dict[str, Any]:
-        """The header of a run whose first step carried it; empty where none did."""
+    def header_after(self, about: dict[str, Any]) -> dict[str, Any]:
+        """Return the header of a run whose latest event tells `about`; empty: it has none yet.
+
+        It is what that event says, or the step that carried it; an event that says an empty one
+        lets it begin anew, so that only steps asked since then count.
+        """
+        if about.get("header"):
+            return dict(about["header"])
+        since = self.epoch if "header" in about else 0
         for step in self.steps.values():
             header = step.metadata.get("header")
-            if isinstance(header, dict):
+            if isinstance(header, dict) and step.epoch >= since:
                 return header
         return {}
 

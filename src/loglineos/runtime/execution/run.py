@@ -14,11 +14,9 @@ from blake3 import blake3
 
 from loglineos.base.clock import rfc3339
 from loglineos.base.errors import (
-    Diverged,
     LoglineError,
     Misconfigured,
-    TooLarge,
-    Unexpected,
+    RunnerLost,
     VerificationFailed,
 )
 from loglineos.base.language import Text
@@ -86,8 +84,7 @@ class Run:
         self._talk = Conversation(tools, self._scribe, asker, attempt=attempt, is_replay=is_replay)
         self._cpu_us = journal.cpu_us
         self._printed = ""
-        self._session: Session | None = None
-        self._is_awaiting = False
+        self._printed_bytes = 0
         self._scribe.header = self._scribe.header or self._header()
 
     @property
@@ -105,7 +102,7 @@ class Run:
         outcome = await self._go()
         if self._tools.snapshots is not None and outcome.kind in ("complete", "error"):
             journal = self._scribe.journal
-            if is_worth_keeping(len(journal.steps), journal.cpu_us):
+            if journal.cuts or is_worth_keeping(len(journal.steps), journal.cpu_us):
                 await self._tools.snapshots.drop(self.head)
         return outcome
 
@@ -156,16 +153,17 @@ class Run:
     async def _go_durable(self) -> Outcome:
         standing = await self._standing()
         if standing is not None:
-            try:
-                async with self._tools.runners.session(limits=self._limits(DURABLE)) as session:
-                    turn = await session.load(standing.dump, self._program)
+            limits = self._limits(DURABLE)
+            left = limits.printed_bytes_max - standing.printed_bytes
+            limits = msgspec.structs.replace(limits, printed_bytes_max=left)
+            async with self._tools.runners.session(limits=limits) as session:
+                turn = await self._load(session, standing)
+                if turn is not None:
                     self._talk.asked = standing.asked
-                    self._talk.compensations = [(one[0], one[1]) for one in standing.compensations]
+                    self._talk.compensations = list(standing.compensations)
                     self._printed = standing.printed
+                    self._printed_bytes = standing.printed_bytes
                     return await self._converse(session, turn)
-            except VerificationFailed as unusable:
-                if isinstance(unusable, Diverged):
-                    raise
         async with self._tools.runners.session(limits=self._limits(DURABLE)) as session:
             return await self._converse(session)
 
@@ -174,24 +172,41 @@ class Run:
         journal, snapshots = self._scribe.journal, self._tools.snapshots
         if snapshots is None or not is_worth_keeping(len(journal.steps), journal.cpu_us):
             return None
-        return await snapshots.find(self.head, header=self._scribe.header)
+        return await snapshots.find(self.head, header=self._scribe.header, engine=self._engine())
 
-    async def _keep_standing(self, pending: list[Pending]) -> None:
-        """Keep where a long run stands, if it rests on one question that was not awaited."""
-        journal, snapshots, session = self._scribe.journal, self._tools.snapshots, self._session
-        if snapshots is None or session is None or len(pending) != 1 or self._is_awaiting:
+    async def _load(self, session: Session, standing: Standing) -> Turn | None:
+        """Take up a run where it stood; None: it cannot be, and is asked again from its start.
+
+        Raises:
+            RunnerLost: the sandbox went away; the next attempt does without the snapshot.
+        """
+        try:
+            return await session.load(standing.dump, self._program)
+        except VerificationFailed:
+            return None
+        except RunnerLost:
+            assert self._tools.snapshots is not None, "it was found there"
+            await self._tools.snapshots.drop(self.head)
+            raise
+
+    async def _keep_standing(self, session: Session, pending: list[Pending]) -> None:
+        """Keep where a long run stands, if it rests on one question and awaits no other."""
+        journal, snapshots = self._scribe.journal, self._tools.snapshots
+        if snapshots is None or len(pending) != 1 or self._talk.is_awaiting:
+            return
+        if self._printed_bytes >= DURABLE.printed_bytes_max:
             return
         if not is_worth_keeping(len(journal.steps), journal.cpu_us):
             return
         try:
             dump = await session.dump()
-        except (TooLarge, Unexpected):
+        except LoglineError:  # too large, or the sandbox is gone: the journal is enough
             return
         standing = Standing(
             asked=self._talk.asked - 1, compensations=self._talk.compensations,
-            printed=self._printed, dump=dump,
+            printed=self._printed, printed_bytes=self._printed_bytes, dump=dump,
         )  # fmt: skip
-        await snapshots.keep(self.head, standing, header=self._scribe.header)
+        await snapshots.keep(self.head, standing, header=self._scribe.header, engine=self._engine())
 
     async def _go_full(self) -> Outcome:
         if self._tools.full_python is None:
@@ -207,8 +222,7 @@ class Run:
             return await self._talk_on(session, turn)
         except Resting as resting:
             if isinstance(session, Session):  # it stands still, and can be kept
-                self._session = session
-                await self._keep_standing(resting.pending)
+                await self._keep_standing(session, resting.pending)
             raise
 
     async def _talk_on(self, session: Speaker, turn: Turn | None) -> Outcome:
@@ -216,7 +230,6 @@ class Run:
             turn = await session.start(self._program, self._input)
         while True:
             self._note(turn)
-            self._is_awaiting = not isinstance(turn, Suspended) or turn.awaited
             if isinstance(turn, Completed):
                 return await self._complete(turn.output)
             if isinstance(turn, Failed):
@@ -332,6 +345,7 @@ class Run:
     def _note(self, turn: Turn) -> None:
         self._cpu_us += turn.cpu_us
         self._talk.note_cpu(turn.cpu_us)
+        self._printed_bytes += len(turn.printed.encode())
         self._printed = (self._printed + turn.printed.replace("\0", "\ufffd"))[:_PRINTED_MAX]
 
     @property

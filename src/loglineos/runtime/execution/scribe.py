@@ -39,7 +39,7 @@ class Scribe:
         about = head.metadata or {}
         self._active_ms_before = int(about.get("active_ms", 0))
         self._is_begun = bool(about.get("header"))
-        self.header: dict[str, Any] = about.get("header") or journal.header
+        self.header: dict[str, Any] = journal.header_after(about)
         self.is_told = bool(self.header)
         self.head = head
         self.journal = journal

@@ -180,8 +180,8 @@ class PythonSession:
         return self._go(lambda: standing.resume({call_id: settled(answer)}))
 
     def dump(self) -> bytes:
-        """Return the run as it stands."""
-        if self._snapshot is None:
+        """Return the run as it stands; not after a refused value, which no dump would count."""
+        if self._snapshot is None or self._refusals:
             raise OutOfTurn
         try:
             return bytes(self._snapshot.dump())
