@@ -45,3 +45,15 @@ def test_a_foreign_line_defines_nothing_and_asks_for_no_run(kind):
     line = {"who": "ana", "did": "x", "this": "y", "entity_type": kind, "queue": "default"}
     draft = draft_of(Item(value=line, data=b"{}", line=1, byte_offset_end=2, size_bytes=2))
     assert draft.entity_type == "logline"
+
+
+def test_a_foreign_line_that_tells_of_a_gesture_is_no_gesture_and_no_ghost():
+    line = {
+        "who": "ana", "did": "confirm", "this": "pedido 7", "when": "2026-03-01T12:00:00Z",
+        "confirmed_by": "ana", "if_ok": "a", "if_doubt": "b", "if_not": "c", "status": "confirmed",
+        "metadata": {"gesture": "confirm", "by": "ana"},
+    }  # fmt: skip
+    draft = judge(draft_of(Item(value=line, data=b"{}", line=1, byte_offset_end=2, size_bytes=2)))
+    assert (draft.status, draft.valid) == ("confirmed", True)
+    assert draft.metadata == {"by": "ana"}
+    assert draft.details["extra"]["gesture"] == "confirm"

@@ -37,6 +37,7 @@ from loglineos.ledger.intake.occurrences import Occurrences, content_id
 from loglineos.ledger.record import Draft, Json
 from loglineos.ledger.reserved import is_of_code
 
+_GESTURE: Final = "gesture"
 _LARGE_BYTES: Final = 48 * 1024
 _RECORD_BYTES: Final = limits.record_bytes_max - 32 * 1024
 _TEXT_BYTES: Final = limits.record_bytes_max - 256 * 1024
@@ -134,8 +135,10 @@ def _columns(
             fields[column] = found
     if is_of_code(fields.get("who"), None, fields.get("metadata")):
         _settle_author(fields, given)
-    if "gesture" in (fields.get("metadata") or ()):  # a person makes one, a line only tells of it
-        given["metadata"] = fields.pop("metadata")
+    metadata = fields.get("metadata")
+    if metadata and _GESTURE in metadata:  # a person makes one, a line only tells of it
+        extra[_GESTURE] = metadata[_GESTURE]
+        fields["metadata"] = {name: told for name, told in metadata.items() if name != _GESTURE}
     _settle_time(fields, given, extra, value, now)
     _settle_tenant(fields, extra, tenant)
     if source is not None:
