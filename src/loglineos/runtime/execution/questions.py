@@ -6,9 +6,15 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from loglineos.runtime.execution.effects.effect import Call, Denied, Effect, End, Rest
 from loglineos.runtime.execution.journal import Step, StepKey
-from loglineos.runtime.sandbox.turns import Answer, Program, Raised, Turn, Value
+from loglineos.runtime.sandbox.limits import BUDGET
+from loglineos.runtime.sandbox.turns import Answer, Program, ProgramError, Raised, Turn, Value
 from loglineos.runtime.sandbox.values import revive
 
+OUT_OF_TIME: Final = {
+    "code": "limit_time", "type": "Limit",
+    "message": f"more than {BUDGET.cpu_s:.0f} s of running",
+}  # fmt: skip
+"""The error of a run that has run for longer than any may."""
 ATTEMPTS_MAX: Final = 8
 """How often a run is tried again when the world does not answer, unless its request says more."""
 
@@ -96,3 +102,15 @@ def turn_of(step: Step) -> tuple[int, int]:
 def limit_end(which: str, message: str) -> End:
     """Return how a run ends that passed a limit of its own."""
     return End(error={"code": f"limit_{which}", "type": "Limit", "message": message})
+
+
+def told_of(error: ProgramError) -> dict[str, Any]:
+    """Return what a record says of a program that failed."""
+    told: dict[str, Any] = {
+        "code": "program_failed" if error.limit is None else f"limit_{error.limit}",
+        "type": error.type,
+        "message": error.message,
+    }
+    if error.where:
+        told["where"] = list(error.where)
+    return told

@@ -27,11 +27,13 @@ from loglineos.runtime.execution.journal import Journal
 from loglineos.runtime.execution.outcome import Outcome
 from loglineos.runtime.execution.questions import (
     ATTEMPTS_MAX,
+    OUT_OF_TIME,
     Ending,
     Passing,
     Pending,
     Resting,
     Speaker,
+    told_of,
 )
 from loglineos.runtime.execution.scribe import Scribe
 from loglineos.runtime.execution.snapshots import Standing, is_worth_keeping
@@ -235,7 +237,7 @@ class Run:
             if isinstance(turn, Failed):
                 return await self._fail(self._error_of(turn.error))
             if self._cpu_us > BUDGET.cpu_s * 1_000_000:
-                return await self._fail(_OUT_OF_TIME)
+                return await self._fail(OUT_OF_TIME)
             if self._is_over_time:
                 return await self._fail(self._timeout())
             if isinstance(turn, Suspended):
@@ -360,7 +362,7 @@ class Run:
         """Tell how the program failed; time that its function allows it not is no other limit's."""
         if error.limit == "time" and self._is_over_time:
             return self._timeout()
-        return _told(error)
+        return told_of(error)
 
     def _limits(self, base: RunLimits) -> RunLimits:
         """Bound one session: what the journal already has is asked again, and comes on top."""
@@ -395,19 +397,4 @@ class Run:
         }
 
 
-def _told(error: ProgramError) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "code": "program_failed" if error.limit is None else f"limit_{error.limit}",
-        "type": error.type,
-        "message": error.message,
-    }
-    if error.where:
-        told["where"] = list(error.where)
-    return told
-
-
 _NO_FULL_PYTHON: Final = Text("aqui não há CPython completo", "there is no full CPython here")
-_OUT_OF_TIME: Final = {
-    "code": "limit_time", "type": "Limit",
-    "message": f"more than {BUDGET.cpu_s:.0f} s of running",
-}  # fmt: skip
