@@ -91,9 +91,15 @@ def _execute(command: Command, words: list[str], options: Options) -> int:
     function = function_of(command)
     given, named = parse(function, words, path=command.path)
     logging.getLogger("stamina").addHandler(logging.NullHandler())  # we say ourselves why we wait
+    logging.getLogger("asyncio").addFilter(_is_no_lost_child)
     session = Session(options, only_looks=command.group in ("look", "prove"))
     status = asyncio.run(function(session, *given, **named))
     return int(status or 0)
+
+
+def _is_no_lost_child(told: logging.LogRecord) -> bool:
+    """Leave out that a process of the sandbox was buried by another: it is gone all the same."""
+    return "Unknown child process" not in told.getMessage()
 
 
 def _unknown(words: list[str]) -> UnknownName:
